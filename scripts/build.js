@@ -1,0 +1,22 @@
+// Builds what runs: dist/ from src/, and on Linux the N-API shim that `agsight capture` loads.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  if (error !== undefined) console.error(`${command}: ${error.message}`);
+  if (status !== 0) process.exit(1);
+}
+
+rmSync(`${root}dist`, { recursive: true, force: true });
+run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+
+// Schemas and tables are data: they are read at run time from where they stand beside the code.
+for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json']) {
+  cpSync(`${root}src/${asset}`, `${root}dist/${asset}`);
+}
+
+if (process.platform === 'linux' && existsSync(`${root}native/build.js`)) run(process.execPath, ['native/build.js']);
