@@ -1,0 +1,104 @@
+// The program: global options, the list of commands, and the one place where an error becomes a line on
+// stderr and an exit code. Knows nothing of what the commands do; they import their work when they run.
+
+import { Command, CommanderError } from 'commander';
+import { captureCommand } from './commands/capture.js';
+import { offsetsCommand } from './commands/offsets.js';
+import { reduceCommand } from './commands/reduce.js';
+import { sessionMapCommand } from './commands/session-map.js';
+import { verifyCommand } from './commands/verify.js';
+import { AgsightError, ExitCode } from './errors.js';
+import { setVerbosity } from './render/notes.js';
+import { version } from './version.js';
+
+interface GlobalOptions {
+  json?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+  color: boolean;
+  debug?: boolean;
+}
+
+function createProgram(): Command {
+  const program = new Command('agsight')
+    .description(
+      'Shows what an AI coding agent really sent, received, ran and changed, from outside the agent.',
+    )
+    .version(version, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .option('--json', 'print data as JSON on stdout')
+    .option('-q, --quiet', 'print no notes on stderr')
+    .option('-v, --verbose', 'print more notes on stderr')
+    .option('--no-color', 'print no colours (NO_COLOR works too)')
+    .option('--debug', 'print the stack trace of an error')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 done but incomplete, 130 interrupted.',
+    )
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'agsight: ')) })
+    .hook('preAction', (command) => {
+      const options = command.opts<GlobalOptions>();
+      if (!options.color) process.env.NO_COLOR = '1';
+      setVerbosity(options.quiet === true ? 'quiet' : options.verbose === true ? 'verbose' : 'normal');
+    });
+  for (const create of [captureCommand, offsetsCommand, reduceCommand, sessionMapCommand, verifyCommand]) {
+    program.addCommand(create().copyInheritedSettings(program));
+  }
+  return program;
+}
+
+/** Exits of commander itself, made by throwing (help, version, wrong usage), become return values. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwInsteadOfExit(child);
+}
+
+function report(error: unknown, options: GlobalOptions): void {
+  if (options.debug === true && error instanceof Error) {
+    console.error(error.stack);
+    return;
+  }
+  if (error instanceof AgsightError) {
+    const { code, message, file, place, remedy } = error;
+    console.error(
+      options.json === true
+        ? JSON.stringify({ error: { code, message, file, place, remedy } })
+        : `agsight: ${message}`,
+    );
+    return;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(
+    `agsight: internal error: ${message.split('\n')[0]} (run again with --debug and report the stack)`,
+  );
+}
+
+/** A reader that closed the pipe (`| head -1`) wants no more: that is no error of ours. */
+function endQuietlyOnClosedPipe(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(process.exitCode ?? ExitCode.ok);
+  });
+}
+
+/**
+ * Runs the command line and sets `process.exitCode`; never rejects.
+ *
+ * @param argv as `process.argv`: two leading entries, then the arguments.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  endQuietlyOnClosedPipe(process.stdout);
+  endQuietlyOnClosedPipe(process.stderr);
+  const program = createProgram();
+  throwInsteadOfExit(program);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+      return;
+    }
+    report(error, program.opts<GlobalOptions>());
+    process.exitCode = error instanceof AgsightError ? error.exitCode : ExitCode.failed;
+  }
+}

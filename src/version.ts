@@ -1,0 +1,12 @@
+// The version of this package, as package.json says.
+
+import { readFileSync } from 'node:fs';
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
+    return String(manifest.version);
+  return 'unknown';
+}
+
+export const version = readVersion();
