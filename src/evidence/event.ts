@@ -2,7 +2,7 @@
 // the mapping between the two is codec.ts.
 
 /** Fields that every event has. Times are nanoseconds since the Unix epoch. */
-interface EventBase {
+export interface EventBase {
   /** Process (thread group) and thread id in the capturing host's initial pid namespace; 0 for capture events. */
   pid: number;
   tid: number;

@@ -1,0 +1,115 @@
+// The protobuf side of the evidence: the message types of proc-event.proto as protobufjs hands them over, and
+// the conversion of their scalars. What the fields mean is codec.ts.
+import { readFileSync } from 'node:fs';
+import protobuf, { type Type } from 'protobufjs';
+
+/** An unsigned 64-bit integer as protobufjs reads and writes it. */
+export interface Uint64 {
+  low: number;
+  high: number;
+  unsigned: boolean;
+}
+
+/** protobufjs stands an empty array in for absent bytes. */
+export type Bytes = Uint8Array | never[];
+
+/** ProcEvent as protobufjs decodes it: absent submessages are null, absent scalars have their zero value. */
+export interface WireEvent {
+  pid: number;
+  threadId: number;
+  processKname: Bytes;
+  startTime: Uint64;
+  endTime: Uint64;
+  eventType: number;
+  aiAgentRootPid: number;
+  procLifecycleEventData?: WireLifecycle | null;
+  tlsData?: WireTls | null;
+  processDetail?: WireProcessDetail | null;
+  captureStart?: WireCaptureStart | null;
+  loss?: { counters: { reason: string; events: Uint64 }[] } | null;
+  checkpoint?: { sha256: Bytes; frames: Uint64; bytes: Uint64 } | null;
+  captureEnd?: { reason: string } | null;
+}
+
+export interface WireLifecycle {
+  lifecycleType: number;
+  pid: number;
+  parentPid: number;
+  uid: number;
+  gid: number;
+  timestamp: Uint64;
+  comm: Bytes;
+  cmdline: Bytes;
+  execPath: Bytes;
+}
+
+export interface WireProcessDetail {
+  argv: Bytes[];
+  argvMissing: Uint64;
+  environment: Bytes[];
+  exitCode?: number | null;
+  signal?: number | null;
+}
+
+export interface WireTls {
+  direction: number;
+  library: string;
+  connection: Uint64;
+  offset: Uint64;
+  data: Bytes;
+  missing: Uint64;
+  missingReason: number;
+}
+
+export interface WireCaptureStart {
+  formatVersion: number;
+  agsightVersion: string;
+  hostname: string;
+  kernel: string;
+  arch: string;
+  bootId: string;
+  monotonicNs: Uint64;
+  realtimeNs: Uint64;
+  salt: Bytes;
+  targetPids: number[];
+  command: Bytes[];
+}
+
+export const ZERO: Uint64 = { low: 0, high: 0, unsigned: true };
+
+let procEventType: Type | undefined;
+
+/** The message type, parsed from the schema at first use. */
+export function procEvent(): Type {
+  procEventType ??= protobuf
+    .parse(readFileSync(new URL('./proc-event.proto', import.meta.url), 'utf8'))
+    .root.lookupType('agsight.ProcEvent');
+  return procEventType;
+}
+
+/** The low 64 bits of `value`. */
+export function toUint64(value: bigint | number): Uint64 {
+  if (typeof value === 'number') {
+    return { low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0, unsigned: true };
+  }
+  return { low: Number(value & 0xffff_ffffn), high: Number((value >> 32n) & 0xffff_ffffn), unsigned: true };
+}
+
+export function toBigint({ low, high }: Uint64): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
+
+/** @throws RangeError above 2^53 - 1, where numbers stop being exact. */
+export function toCount({ low, high }: Uint64): number {
+  const value = (high >>> 0) * 2 ** 32 + (low >>> 0);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`number out of range: ${value}`);
+  return value;
+}
+
+export function toBytes(text: string): Uint8Array {
+  return Buffer.from(text, 'utf8');
+}
+
+export function toText(bytes: Bytes): string {
+  return Buffer.from(bytes).toString('utf8');
+}

@@ -1,0 +1,106 @@
+// Arbitrary evidence events for property tests: every kind, every field, awkward values.
+import fc from 'fast-check';
+import type { EvidenceEvent } from '../../src/evidence/event.js';
+
+const uint32 = fc.nat({ max: 0xffff_ffff });
+const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+/** Any Unicode text; lone surrogates have no UTF-8 form. */
+const text = fc.string({ unit: 'binary' });
+const comm = fc.string({ unit: 'grapheme-ascii', maxLength: 15 });
+const bytes = fc.uint8Array({ maxLength: 300 });
+const words = fc.array(text, { maxLength: 5 });
+
+const base = { pid: uint32, tid: uint32, comm, timeNs: uint64, rootPid: uint32 };
+const lifecycle = { ...base, parentPid: uint32, uid: uint32, gid: uint32 };
+
+const tls = {
+  ...base,
+  kind: fc.constant('tls' as const),
+  direction: fc.constantFrom('send' as const, 'receive' as const),
+  library: fc.constantFrom('openssl', 'aws-lc'),
+  connection: uint64,
+  offset: count,
+};
+
+export const tlsEvent = fc.oneof(
+  fc.record({ ...tls, data: bytes, missing: fc.constant(0) }),
+  fc.record({
+    ...tls,
+    data: fc.constant(new Uint8Array()),
+    missing: count,
+    missingReason: fc.constantFrom('over-limit' as const, 'unreadable' as const),
+  }),
+);
+
+const forkEvent = fc.record({ ...lifecycle, kind: fc.constant('fork' as const) });
+
+const execEvent = fc.record({
+  ...lifecycle,
+  kind: fc.constant('exec' as const),
+  execPath: text,
+  argv: words,
+  argvMissing: count,
+  environment: fc.dictionary(fc.stringMatching(/^CODEX_[A-Z]{1,8}$/), text, {
+    maxKeys: 4,
+    noNullPrototype: true,
+  }),
+});
+
+const exitEvent = fc.oneof(
+  fc.record({ ...lifecycle, kind: fc.constant('exit' as const) }),
+  fc.record({ ...lifecycle, kind: fc.constant('exit' as const), exitCode: uint32 }),
+  fc.record({ ...lifecycle, kind: fc.constant('exit' as const), signal: uint32 }),
+);
+
+const captureStartEvent = fc.record({
+  ...base,
+  kind: fc.constant('capture-start' as const),
+  formatVersion: uint32,
+  agsightVersion: text,
+  hostname: text,
+  kernel: text,
+  arch: text,
+  bootId: text,
+  monotonicNs: uint64,
+  realtimeNs: uint64,
+  salt: bytes,
+  targetPids: fc.array(uint32, { maxLength: 4 }),
+  command: words,
+});
+
+const lossEvent = fc.record({
+  ...base,
+  kind: fc.constant('loss' as const),
+  counters: fc.dictionary(text, count, { maxKeys: 4, noNullPrototype: true }),
+});
+
+/** What a capture hands to the writer. */
+export const recordedEvent = fc.oneof(
+  tlsEvent,
+  forkEvent,
+  execEvent,
+  exitEvent,
+  captureStartEvent,
+  lossEvent,
+);
+
+const checkpointEvent = fc.record({
+  ...base,
+  kind: fc.constant('checkpoint' as const),
+  sha256: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  frames: count,
+  bytes: count,
+});
+
+export const captureEndEvent = fc.record({
+  ...base,
+  kind: fc.constant('capture-end' as const),
+  reason: text,
+});
+
+export const anyEvent: fc.Arbitrary<EvidenceEvent> = fc.oneof(
+  recordedEvent,
+  checkpointEvent,
+  captureEndEvent,
+);
