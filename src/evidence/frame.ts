@@ -84,7 +84,8 @@ export class FrameScanner {
   }
 
   #hold(bytes: Uint8Array): void {
-    this.#held.push(bytes.slice());
+    // Not slice(): on a Buffer that is a view of memory which the caller is free to reuse.
+    this.#held.push(new Uint8Array(bytes));
     this.#heldBytes += bytes.length;
   }
 
