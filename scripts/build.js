@@ -19,4 +19,5 @@ for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json']) {
   cpSync(`${root}src/${asset}`, `${root}dist/${asset}`);
 }
 
-if (process.platform === 'linux' && existsSync(`${root}native/build.js`)) run(process.execPath, ['native/build.js']);
+if (process.platform === 'linux' && existsSync(`${root}native/build.js`))
+  run(process.execPath, ['native/build.js']);

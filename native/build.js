@@ -1,0 +1,31 @@
+// Compiles the N-API shim. Plain C against Node's stable ABI: no headers beyond node-api-headers, no download.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+mkdirSync(`${root}native/build`, { recursive: true });
+
+const compiler = process.env.CC ?? 'cc';
+const { status, error } = spawnSync(
+  compiler,
+  [
+    '-shared',
+    '-fPIC',
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-fvisibility=hidden',
+    '-Inode_modules/node-api-headers/include',
+    '-Isrc/bpf',
+    'native/shim.c',
+    'native/kernel.c',
+    '-o',
+    `native/build/linux-${process.arch}.node`,
+  ],
+  { cwd: root, stdio: 'inherit' },
+);
+if (error !== undefined)
+  console.error(`${compiler}: ${error.message} (install gcc, or set CC to a C compiler)`);
+process.exitCode = status === 0 ? 0 : 1;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The system calls that the shim makes, without libbpf: load a light skeleton, attach programs, read and
+ * write maps, consume the ring. Functions return a negative errno on failure.
+ */
+#ifndef AGSIGHT_KERNEL_H
+#define AGSIGHT_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_MAPS 16
+#define MAX_PROGRAMS 16
+
+/* What the loader program gets and fills in; the layout is that of libbpf 1.1's generator. */
+struct loader_map {
+	int fd;
+	uint32_t max_entries;
+	uint64_t initial_value;
+};
+
+struct skeleton {
+	const void *instructions;
+	size_t instructions_size;
+	const void *data;
+	size_t data_size;
+	unsigned map_count;
+	unsigned program_count;
+};
+
+/* Loads all maps and programs, or none. `max_entries` overrides a map's size where it is not 0. */
+int kernel_load(const struct skeleton *skeleton, const uint32_t *max_entries, int *map_fds, int *program_fds);
+
+/* Whether the kernel has uprobe_multi links (6.6 and newer). */
+bool kernel_has_uprobe_multi(void);
+
+int kernel_attach_tracepoint(int program_fd, const char *name);
+int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
+			       uint32_t count, bool at_return);
+
+/* A uprobe through the perf subsystem needs two descriptors: the event and the link. */
+struct perf_uprobe {
+	int event_fd;
+	int link_fd;
+};
+int kernel_attach_uprobe_perf(int program_fd, const char *path, uint64_t offset, uint64_t cookie, bool at_return,
+			      struct perf_uprobe *uprobe);
+
+int kernel_map_update(int map_fd, const void *key, const void *value);
+int kernel_map_delete(int map_fd, const void *key);
+int kernel_map_lookup(int map_fd, const void *key, void *value);
+
+struct ring {
+	volatile unsigned long *consumer_position;
+	volatile unsigned long *producer_position;
+	const uint8_t *data;
+	size_t size; /* of the data, a power of two */
+};
+
+int kernel_ring_open(int map_fd, size_t size, struct ring *ring);
+void kernel_ring_close(struct ring *ring);
+/*
+ * Copies whole records into `buffer`, each as u32 length, u32 zero, then the record padded to 8 bytes, until
+ * the ring is empty or the next record does not fit. Returns the bytes written.
+ */
+size_t kernel_ring_drain(struct ring *ring, uint8_t *buffer, size_t capacity);
+
+#endif
