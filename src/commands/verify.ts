@@ -1,0 +1,60 @@
+// `agsight verify BUNDLE`: options and output; the checks are evidence/verify.ts.
+
+import { Command } from 'commander';
+import type { VerifyReport } from '../evidence/verify.js';
+
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('check the evidence of a capture: frames, checksums, checkpoints, stream gaps, losses, end')
+    .argument('<bundle>', 'directory that agsight capture wrote')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 all there and unchanged, 3 incomplete (lost, torn, no end), 1 altered or unreadable.',
+    )
+    .action(async (bundle: string, _options: unknown, command: Command) => {
+      const { json } = command.optsWithGlobals<{ json?: boolean }>();
+      const { ExitCode } = await import('../errors.js');
+      const { verifyEvidence } = await import('../evidence/verify.js');
+      const report = await verifyEvidence(bundle);
+      console.log(json === true ? JSON.stringify(report, null, 2) : await describe(report));
+      process.exitCode = { ok: ExitCode.ok, incomplete: ExitCode.incomplete, altered: ExitCode.failed }[
+        report.verdict
+      ];
+    });
+}
+
+const VERDICTS: Record<VerifyReport['verdict'], string> = {
+  ok: 'ok: everything is there and unchanged',
+  incomplete: 'incomplete: what is there is unchanged, and something is missing',
+  altered: 'altered: this is not what the capture wrote',
+};
+
+async function describe(report: VerifyReport): Promise<string> {
+  const { renderTable } = await import('../render/table.js');
+  const { checkpoints, tls } = report;
+  const lost = Object.values(report.loss).reduce((sum, events) => sum + events, 0);
+  const summary = renderTable(
+    ['Check', 'Found'],
+    [
+      ['segments', `${report.segments}`],
+      ['bytes', `${report.bytes}`],
+      ['frames', `${report.frames}`],
+      ['checkpoints', `${checkpoints.matching} right, ${checkpoints.mismatching} wrong`],
+      ['TLS streams', `${tls.connections} connections, ${tls.bytes} bytes, ${tls.gaps.length} gaps`],
+      ['lost events', `${lost}`],
+      ['end', report.end ?? 'none'],
+      ['SHA-256', report.sha256 ?? 'not all bytes are readable'],
+    ],
+  );
+  const parts = [VERDICTS[report.verdict], summary];
+  if (report.findings.length > 0) {
+    const rows = report.findings.map(({ kind, segment, place, detail }) => [
+      kind,
+      segment === undefined ? '' : `${segment} byte ${place ?? 0}`,
+      detail,
+    ]);
+    parts.push(renderTable(['Finding', 'Place', 'Detail'], rows));
+  }
+  if (report.findingsOmitted > 0) parts.push(`… and ${report.findingsOmitted} more findings`);
+  return parts.join('\n\n');
+}
