@@ -1,0 +1,175 @@
+// The loaded kernel program: which probes it is on, which processes it follows, what it recorded and lost.
+// Knows the skeleton and the shim; knows nothing of targets, evidence or policy.
+
+import { readFileSync } from 'node:fs';
+import { AgsightError, systemErrorCode } from '../errors.js';
+import { counterNames } from './record.js';
+import { loadShim, type Shim, type ShimSession } from './shim.js';
+
+const uprobeMultiAttachType = 48;
+
+interface Skeleton {
+  maps: string[];
+  programs: string[];
+  attachTypePositions: number[];
+  instructions: string;
+  data: string;
+}
+
+/** A function to probe: where it is in its file, and the cookie that tells the kernel program what it is. */
+export interface Probe {
+  offset: number;
+  cookie: number;
+  /** Whether the program also runs when the function returns. */
+  atReturn: boolean;
+}
+
+function readSkeleton(): Skeleton {
+  return JSON.parse(readFileSync(new URL(`skeleton/${process.arch}.json`, import.meta.url), 'utf8'));
+}
+
+function loadFailure(error: unknown): AgsightError {
+  const code = systemErrorCode(error);
+  const what = error instanceof Error ? error.message : String(error);
+  const remedy =
+    code === 'EPERM' || code === 'EACCES'
+      ? 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE'
+      : 'agsight needs Linux 5.17 or newer with BTF';
+  return new AgsightError('bpf-load', `the kernel refused the eBPF programs: ${what}`, { remedy, cause: error });
+}
+
+export class KernelProgram {
+  readonly attachKind: 'uprobe_multi' | 'perf';
+  readonly #shim: Shim;
+  readonly #session: ShimSession;
+  readonly #maps: Map<string, number>;
+  readonly #programs: Map<string, number>;
+
+  /**
+   * Loads the program and starts following process events.
+   *
+   * @param ringBytes size of the ring buffer; a power of two and a multiple of the page size.
+   * @param attachKind how uprobes are attached; by default the best that the kernel has.
+   * Errors: `bpf-load` with the kernel's reason, `no-shim`.
+   */
+  constructor(ringBytes: number, attachKind?: 'uprobe_multi' | 'perf') {
+    this.#shim = loadShim();
+    this.attachKind = attachKind ?? (this.#shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
+    const skeleton = readSkeleton();
+    this.#maps = new Map(skeleton.maps.map((name, index) => [name, index]));
+    this.#programs = new Map(skeleton.programs.map((name, index) => [name, index]));
+
+    const data = Buffer.from(skeleton.data, 'base64');
+    if (this.attachKind === 'uprobe_multi') {
+      for (const position of skeleton.attachTypePositions) data[position] = uprobeMultiAttachType;
+    }
+    const maxEntries = new Uint32Array(skeleton.maps.length);
+    maxEntries[this.#map('ring')] = ringBytes;
+    try {
+      this.#session = this.#shim.load(
+        Buffer.from(skeleton.instructions, 'base64'),
+        data,
+        maxEntries,
+        skeleton.programs.length,
+      );
+    } catch (error) {
+      throw loadFailure(error);
+    }
+    this.#shim.openRing(this.#session, this.#map('ring'), ringBytes);
+    for (const event of ['fork', 'exec', 'exit']) {
+      this.#shim.attachTracepoint(this.#session, this.#program(`on_${event}`), `sched_process_${event}`);
+    }
+  }
+
+  #map(name: string): number {
+    const index = this.#maps.get(name);
+    if (index === undefined) throw new Error(`the skeleton has no map ${name}`);
+    return index;
+  }
+
+  #program(name: string): number {
+    const index = this.#programs.get(name);
+    if (index === undefined) throw new Error(`the skeleton has no program ${name}`);
+    return index;
+  }
+
+  /** Records what `pid` and its future children do. `rootPid` is what its events will name as their root. */
+  follow(pid: number, rootPid: number): void {
+    this.#shim.setElement(
+      this.#session,
+      this.#map('processes'),
+      new Uint8Array(Uint32Array.of(pid).buffer),
+      new Uint8Array(Uint32Array.of(rootPid).buffer),
+    );
+  }
+
+  /** Stops recording `pid`. */
+  unfollow(pid: number): void {
+    this.#shim.deleteElement(this.#session, this.#map('processes'), new Uint8Array(Uint32Array.of(pid).buffer));
+  }
+
+  /**
+   * Puts the program on functions of the file at `path` (which may be below /proc), for all processes that
+   * map it. Returns what `detach` takes.
+   *
+   * Errors: `attach` with the kernel's reason.
+   */
+  attach(path: string, probes: readonly Probe[]): number[] {
+    const attachUprobes =
+      this.attachKind === 'uprobe_multi' ? this.#shim.attachUprobeMulti : this.#shim.attachUprobePerf;
+    const put = (program: string, chosen: readonly Probe[], atReturn: boolean): number[] =>
+      chosen.length === 0
+        ? []
+        : attachUprobes(
+            this.#session,
+            this.#program(program),
+            path,
+            BigUint64Array.from(chosen, ({ offset }) => BigInt(offset)),
+            BigUint64Array.from(chosen, ({ cookie }) => BigInt(cookie)),
+            atReturn,
+          );
+    try {
+      // The return probes first: a call that enters in between is missed whole, not left half followed.
+      return [
+        ...put('on_tls_return', probes.filter(({ atReturn }) => atReturn), true),
+        ...put('on_tls_enter', probes, false),
+      ];
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      throw new AgsightError('attach', `cannot probe it: ${what}`, { file: path, cause: error });
+    }
+  }
+
+  detach(links: readonly number[]): void {
+    for (const link of links) this.#shim.detach(this.#session, link);
+  }
+
+  /** Settles when there is something to drain, or with false after `close`. */
+  wait(): Promise<boolean> {
+    return this.#shim.wait(this.#session);
+  }
+
+  /** Moves records into `buffer` and returns how many bytes were filled; 0 when there was nothing. */
+  drain(buffer: Uint8Array): number {
+    return this.#shim.drain(this.#session, buffer);
+  }
+
+  /** All counters of record.h by name, summed over the CPUs. */
+  counters(): Record<string, number> {
+    const map = this.#map('counters');
+    return Object.fromEntries(
+      counterNames.map((name, index) => [name, this.#shim.readCounter(this.#session, map, index)]),
+    );
+  }
+
+  /** One instant on the clock of the records and on the wall clock, in nanoseconds. */
+  clocks(): { monotonicNs: bigint; realtimeNs: bigint } {
+    const [monotonicNs, realtimeNs] = this.#shim.clocks();
+    return { monotonicNs, realtimeNs };
+  }
+
+  /** Detaches everything and frees the program. */
+  close(): void {
+    this.#shim.close(this.#session);
+  }
+}

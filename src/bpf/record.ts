@@ -1,0 +1,67 @@
+// Reads the records of the ring as record.h lays them out. Owns the offsets and the names of the counters;
+// what the records mean for a capture is src/capture's business.
+
+export const RecordType = { tls: 1, fork: 2, exec: 3, exit: 4, argv: 5, variable: 6 } as const;
+
+export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
+
+export const Cookie = { receive: 0x1, ex: 0x2, handshake: 0x4, libraryShift: 8 } as const;
+
+/** The kernel's counters, in the order of record.h. All but the first count losses. */
+export const counterNames = [
+  'records',
+  'tls_ring_full',
+  'process_ring_full',
+  'calls_full',
+  'connections_full',
+  'processes_full',
+  'execs_full',
+  'unreadable',
+  'over_limit',
+  'argv_over_limit',
+  'environment_over_limit',
+  'variable_cut',
+] as const;
+
+/** Byte offsets within a record. */
+export const layout = {
+  type: 0,
+  flags: 2,
+  dataLength: 4,
+  time: 8,
+  pid: 16,
+  tid: 20,
+  rootPid: 24,
+  comm: 32,
+  commBytes: 16,
+  header: 48,
+  tls: { startTime: 48, connection: 56, offset: 64, missing: 72, library: 80, data: 88 },
+  fork: { parentPid: 48, uid: 52, gid: 56 },
+  exec: { execTime: 48, argvLength: 56, parentPid: 64, uid: 68, gid: 72, path: 80, pathBytes: 256 },
+  part: { execTime: 48, offset: 56, data: 64 },
+  exit: { parentPid: 48, uid: 52, gid: 56, status: 60 },
+} as const;
+
+/** A drained buffer holds each record behind its length and four zero bytes, padded to a multiple of 8. */
+const prefixBytes = 8;
+
+/** The bytes of a C string field: up to its first NUL, at most `length`. */
+export function cString(bytes: Buffer, start: number, length: number): string {
+  const end = bytes.indexOf(0, start);
+  return bytes.toString('utf8', start, end === -1 || end > start + length ? start + length : end);
+}
+
+/**
+ * Calls `visit` with the start and length of each record in the first `filled` bytes of a drained buffer.
+ */
+export function forEachRecord(
+  buffer: Buffer,
+  filled: number,
+  visit: (start: number, length: number) => void,
+): void {
+  for (let position = 0; position < filled; ) {
+    const length = buffer.readUInt32LE(position);
+    visit(position + prefixBytes, length);
+    position += prefixBytes + ((length + 7) & ~7);
+  }
+}

@@ -1,0 +1,57 @@
+// The native shim: finding it, and its types. Nothing here knows what the numbers mean.
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { AgsightError } from '../errors.js';
+
+/** A loaded skeleton; opaque. */
+export type ShimSession = { readonly shimSession: unique symbol };
+
+/** Functions throw an Error whose `code` is the errno name. Maps, programs and links are indices. */
+export interface Shim {
+  load(instructions: Uint8Array, data: Uint8Array, maxEntries: Uint32Array, programCount: number): ShimSession;
+  close(session: ShimSession): void;
+  attachTracepoint(session: ShimSession, program: number, name: string): number;
+  attachUprobeMulti: AttachUprobes;
+  attachUprobePerf: AttachUprobes;
+  detach(session: ShimSession, link: number): void;
+  setElement(session: ShimSession, map: number, key: Uint8Array, value: Uint8Array): void;
+  deleteElement(session: ShimSession, map: number, key: Uint8Array): boolean;
+  /** The sum over all CPUs. */
+  readCounter(session: ShimSession, map: number, index: number): number;
+  openRing(session: ShimSession, map: number, bytes: number): void;
+  /** Bytes written to `buffer`; see record.ts for their form. */
+  drain(session: ShimSession, buffer: Uint8Array): number;
+  /** Settles when the ring has records, or with false when the session was closed. One at a time. */
+  wait(session: ShimSession): Promise<boolean>;
+  /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
+  clocks(): [monotonic: bigint, realtime: bigint];
+  hasUprobeMulti(): boolean;
+}
+
+type AttachUprobes = (
+  session: ShimSession,
+  program: number,
+  path: string,
+  offsets: BigUint64Array,
+  cookies: BigUint64Array,
+  atReturn: boolean,
+) => number[];
+
+let loaded: Shim | undefined;
+
+/** The shim for this platform. Errors: `no-shim` when it was not built. */
+export function loadShim(): Shim {
+  if (loaded !== undefined) return loaded;
+  const file = fileURLToPath(new URL(`../../native/build/linux-${process.arch}.node`, import.meta.url));
+  if (!existsSync(file)) {
+    throw new AgsightError('no-shim', 'the native part of agsight is missing', {
+      file,
+      remedy: 'run `npm run build` in the package, which needs a C compiler',
+    });
+  }
+  const shim: Shim = createRequire(import.meta.url)(file);
+  loaded = shim;
+  return shim;
+}

@@ -1,0 +1,71 @@
+// Starts the command of `agsight capture -- CMD`: found first, then stopped before its first instruction, so
+// that everything can be in place when it runs.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AgsightError } from '../errors.js';
+import { processState } from './process.js';
+
+const stopTimeoutMs = 10_000;
+
+function isExecutableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** The file that `name` would run, symbolic links resolved. Errors: `no-command`. */
+export function findCommand(name: string, searchPath = process.env.PATH ?? ''): string {
+  const candidates = name.includes('/') ? [name] : searchPath.split(delimiter).map((dir) => join(dir, name));
+  const found = candidates.find(isExecutableFile);
+  if (found === undefined) {
+    throw new AgsightError('no-command', 'there is no such command', {
+      file: name,
+      remedy: 'check the name and PATH',
+    });
+  }
+  return realpathSync(found);
+}
+
+export interface StoppedCommand {
+  pid: number;
+  /** Lets it run. */
+  resume(): void;
+  child: ChildProcess;
+  /** Settles when the command has ended. */
+  ended: Promise<void>;
+}
+
+/**
+ * Starts `command` stopped, with our standard input and output. The process that is stopped is a shell that
+ * becomes the command by exec, so its pid is the command's.
+ *
+ * Errors: `start-failed`.
+ */
+export async function startStopped(command: readonly string[]): Promise<StoppedCommand> {
+  const child = spawn('/bin/sh', ['-c', 'kill -STOP $$; exec "$@"', 'sh', ...command], { stdio: 'inherit' });
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const pid = await new Promise<number>((resolve, reject) => {
+    child.once('spawn', () => resolve(child.pid ?? 0));
+    child.once('error', (cause) =>
+      reject(new AgsightError('start-failed', `cannot be started: ${cause.message}`, { file: command[0], cause })),
+    );
+  });
+  const deadline = Date.now() + stopTimeoutMs;
+  while (processState(pid) !== 'T') {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL');
+      throw new AgsightError('start-failed', 'did not stop before its start', { file: command[0] });
+    }
+    await delay(1);
+  }
+  return { pid, resume: () => process.kill(pid, 'SIGCONT'), child, ended };
+}

@@ -1,0 +1,160 @@
+// Turns the kernel's records into evidence events: one to one, except that an exec arrives in parts. Owns
+// the change from the kernel's clock to the wall clock.
+
+import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
+import type { EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
+
+/** The library numbers in a probe's cookie. */
+export const tlsLibraries = ['unknown', 'openssl'] as const;
+
+type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }>;
+
+interface ExecParts {
+  execTime: bigint;
+  argv: Buffer[];
+  variables: string[];
+}
+
+export class EventAssembler {
+  /** Wall clock minus kernel clock, in nanoseconds. */
+  readonly #clockOffset: bigint;
+  /** Parts of execs whose closing record has not come yet, by thread. */
+  readonly #execs = new Map<number, ExecParts>();
+  /** One object for all TLS records: whoever gets it uses it before the next call. */
+  readonly #tls: TlsEvent;
+
+  constructor(clocks: { monotonicNs: bigint; realtimeNs: bigint }) {
+    this.#clockOffset = clocks.realtimeNs - clocks.monotonicNs;
+    this.#tls = {
+      kind: 'tls',
+      pid: 0,
+      tid: 0,
+      comm: '',
+      timeNs: 0n,
+      rootPid: 0,
+      direction: 'send',
+      library: '',
+      connection: 0n,
+      offset: 0,
+      data: new Uint8Array(0),
+      missing: 0,
+    };
+  }
+
+  /**
+   * The event of the record at `start` of `buffer`, or undefined when the record is a part of one that is
+   * still to come. A TLS event and its bytes are valid only until the next call.
+   */
+  read(buffer: Buffer, start: number): KernelEvent | undefined {
+    switch (buffer.readUInt16LE(start + layout.type)) {
+      case RecordType.tls:
+        return this.#readTls(buffer, start);
+      case RecordType.fork:
+        return { kind: 'fork', ...this.#base(buffer, start), ...owner(buffer, start, layout.fork) };
+      case RecordType.exec:
+        return this.#readExec(buffer, start);
+      case RecordType.exit:
+        return {
+          kind: 'exit',
+          ...this.#base(buffer, start),
+          ...owner(buffer, start, layout.exit),
+          ...exitStatus(buffer.readUInt32LE(start + layout.exit.status)),
+        };
+      case RecordType.argv:
+        this.#parts(buffer, start).argv.push(Buffer.from(partData(buffer, start)));
+        return undefined;
+      case RecordType.variable:
+        this.#parts(buffer, start).variables.push(partData(buffer, start).toString('utf8'));
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #base(buffer: Buffer, start: number) {
+    return {
+      pid: buffer.readUInt32LE(start + layout.pid),
+      tid: buffer.readUInt32LE(start + layout.tid),
+      comm: cString(buffer, start + layout.comm, layout.commBytes),
+      timeNs: buffer.readBigUInt64LE(start + layout.time) + this.#clockOffset,
+      rootPid: buffer.readUInt32LE(start + layout.rootPid),
+    };
+  }
+
+  #readTls(buffer: Buffer, start: number): TlsEvent {
+    const flags = buffer.readUInt16LE(start + layout.flags);
+    const data = start + layout.tls.data;
+    const event = Object.assign(this.#tls, this.#base(buffer, start));
+    event.direction = flags & TlsFlag.receive ? 'receive' : 'send';
+    event.library = tlsLibraries[buffer.readUInt32LE(start + layout.tls.library)] ?? 'unknown';
+    event.connection = buffer.readBigUInt64LE(start + layout.tls.connection);
+    event.offset = Number(buffer.readBigUInt64LE(start + layout.tls.offset));
+    event.missing = Number(buffer.readBigUInt64LE(start + layout.tls.missing));
+    event.data = buffer.subarray(data, data + buffer.readUInt32LE(start + layout.dataLength));
+    if (flags & TlsFlag.overLimit) event.missingReason = 'over-limit';
+    else if (flags & TlsFlag.unreadable) event.missingReason = 'unreadable';
+    else delete event.missingReason;
+    return event;
+  }
+
+  /** The parts of the exec that a part record belongs to; those of an exec that never closed are forgotten. */
+  #parts(buffer: Buffer, start: number): ExecParts {
+    const tid = buffer.readUInt32LE(start + layout.tid);
+    const execTime = buffer.readBigUInt64LE(start + layout.part.execTime);
+    const known = this.#execs.get(tid);
+    if (known !== undefined && known.execTime === execTime) return known;
+    const parts = { execTime, argv: [], variables: [] };
+    this.#execs.set(tid, parts);
+    return parts;
+  }
+
+  #readExec(buffer: Buffer, start: number): ExecEvent {
+    const base = this.#base(buffer, start);
+    const execTime = buffer.readBigUInt64LE(start + layout.exec.execTime);
+    const argvLength = Number(buffer.readBigUInt64LE(start + layout.exec.argvLength));
+    const parts = this.#execs.get(base.tid);
+    this.#execs.delete(base.tid);
+    const { argv, variables } = parts?.execTime === execTime ? parts : { argv: [], variables: [] };
+    const bytes = Buffer.concat(argv);
+    return {
+      kind: 'exec',
+      ...base,
+      ...owner(buffer, start, layout.exec),
+      execPath: cString(buffer, start + layout.exec.path, layout.exec.pathBytes),
+      argv: splitArguments(bytes),
+      argvMissing: argvLength - bytes.length,
+      environment: Object.fromEntries(variables.map(splitVariable)),
+    };
+  }
+}
+
+function owner(buffer: Buffer, start: number, at: { parentPid: number; uid: number; gid: number }) {
+  return {
+    parentPid: buffer.readUInt32LE(start + at.parentPid),
+    uid: buffer.readUInt32LE(start + at.uid),
+    gid: buffer.readUInt32LE(start + at.gid),
+  };
+}
+
+function partData(buffer: Buffer, start: number): Buffer {
+  const data = start + layout.part.data;
+  return buffer.subarray(data, data + buffer.readUInt32LE(start + layout.dataLength));
+}
+
+/** The argument area ends in a NUL, except when it was cut. */
+function splitArguments(bytes: Buffer): string[] {
+  if (bytes.length === 0) return [];
+  const end = bytes.at(-1) === 0 ? bytes.length - 1 : bytes.length;
+  return bytes.toString('utf8', 0, end).split('\0');
+}
+
+function splitVariable(variable: string): [string, string] {
+  const equals = variable.indexOf('=');
+  return equals === -1 ? [variable, ''] : [variable.slice(0, equals), variable.slice(equals + 1)];
+}
+
+/** A wait(2) status: a process that a signal ended has no exit code. */
+function exitStatus(status: number): { exitCode: number } | { signal: number } {
+  const signal = status & 0x7f;
+  return signal === 0 ? { exitCode: (status >> 8) & 0xff } : { signal };
+}

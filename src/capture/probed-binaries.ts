@@ -1,0 +1,104 @@
+// The files that carry probes: each once, however many processes run it. Decides which functions of a file
+// are probed and how; finding the functions is src/elf's work.
+
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
+import { Cookie } from '../bpf/record.js';
+import { type BinaryReport, inspectBinary, type TlsFunction, type TlsLibrary } from '../elf/binary.js';
+import { AgsightError } from '../errors.js';
+import { tlsLibraries } from './event-assembler.js';
+
+export interface ProbedBinary {
+  /** The path as the processes know it. */
+  path: string;
+  report: BinaryReport;
+  probes: { library: string; function: string; offset: number; tier: string }[];
+}
+
+const endbr64 = Buffer.from([0xf3, 0x0f, 0x1e, 0xfa]);
+
+/**
+ * Where to put the probe of a function. The kernel single-steps `endbr64`, which costs ten times as much as
+ * what follows; the arguments and the return address are the same four bytes later.
+ */
+function probeOffset(file: number, offset: number, arch: string): number {
+  if (arch !== 'x86_64') return offset;
+  const first = Buffer.alloc(endbr64.length);
+  readSync(file, first, 0, first.length, offset);
+  return first.equals(endbr64) ? offset + endbr64.length : offset;
+}
+
+function cookieOf(library: TlsLibrary, { name, isEx }: TlsFunction): number {
+  const number = Math.max(tlsLibraries.indexOf(library.library === 'openssl' ? 'openssl' : 'unknown'), 0);
+  return (
+    (number << Cookie.libraryShift) |
+    (isEx ? Cookie.ex : 0) |
+    (name === 'ssl_read' ? Cookie.receive : 0) |
+    (name === 'ssl_do_handshake' ? Cookie.handshake : 0)
+  );
+}
+
+export class ProbedBinaries {
+  readonly #program: KernelProgram;
+  /** By device and inode: a path may be replaced, and one file may have many paths. */
+  readonly #examined = new Map<string, ProbedBinary | undefined>();
+
+  constructor(program: KernelProgram) {
+    this.#program = program;
+  }
+
+  /** The files that carry probes, in the order in which they were met. */
+  get all(): ProbedBinary[] {
+    return [...this.#examined.values()].filter((binary) => binary !== undefined);
+  }
+
+  /**
+   * Probes the TLS functions of the file at `path` unless that was done before. Returns undefined when
+   * it has none that agsight knows.
+   *
+   * @param name what to call it in the capture, when `path` leads through /proc.
+   * Errors: those of `inspectBinary` and `attach`.
+   */
+  async probe(path: string, name = path): Promise<ProbedBinary | undefined> {
+    const { dev, ino } = statSync(path);
+    const key = `${dev}:${ino}`;
+    if (this.#examined.has(key)) return this.#examined.get(key);
+    this.#examined.set(key, undefined);
+    const report = await inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
+    const binary = this.#attach(path, name, report);
+    this.#examined.set(key, binary);
+    return binary;
+  }
+
+  #attach(path: string, name: string, report: BinaryReport): ProbedBinary | undefined {
+    const probes: Probe[] = [];
+    const described: ProbedBinary['probes'] = [];
+    const file = openSync(path, 'r');
+    try {
+      for (const library of report.tls) {
+        for (const found of library.functions) {
+          const offset = probeOffset(file, found.offset, report.arch);
+          probes.push({ offset, cookie: cookieOf(library, found), atReturn: found.name !== 'ssl_do_handshake' });
+          const function_ = found.isEx ? `${found.name}_ex` : found.name;
+          described.push({ library: library.library, function: function_, offset, tier: library.tier });
+        }
+      }
+    } finally {
+      closeSync(file);
+    }
+    if (!probes.some(({ atReturn }) => atReturn)) return undefined;
+    this.#program.attach(path, probes);
+    return { path: name, report, probes: described };
+  }
+}
+
+/** What `agsight offsets` would say of a file without known functions, in one phrase. */
+export function describeReport(report: BinaryReport): string {
+  const stacks = report.tls.map(({ library, version }) => (version === null ? library : `${library} ${version}`));
+  return `${report.arch}, ${stacks.length === 0 ? 'no TLS library' : stacks.join(', ')}`;
+}
+
+/** Errors that mean "not a program that could carry TLS functions": scripts, other formats, files that are gone. */
+export function isNotProbeable(error: unknown): boolean {
+  return error instanceof AgsightError || (error instanceof Error && 'syscall' in error);
+}

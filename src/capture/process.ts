@@ -1,0 +1,79 @@
+// What /proc says about a process. Every function copes with a process that ends while it is looked at.
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+function readOrEmpty(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  const state = processState(pid);
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** The state letter of proc(5), or undefined when there is no such process. */
+export function processState(pid: number): string | undefined {
+  const stat = readOrEmpty(`/proc/${pid}/stat`).toString('latin1');
+  // The name in parentheses may itself hold parentheses and spaces.
+  return stat === '' ? undefined : stat.charAt(stat.lastIndexOf(')') + 2);
+}
+
+/** The path of the program that `pid` runs, with the kernel's " (deleted)" when it was removed or replaced. */
+export function executable(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
+}
+
+export function environment(pid: number): Map<string, string> {
+  const variables = new Map<string, string>();
+  for (const entry of readOrEmpty(`/proc/${pid}/environ`).toString('utf8').split('\0')) {
+    const equals = entry.indexOf('=');
+    if (equals > 0) variables.set(entry.slice(0, equals), entry.slice(equals + 1));
+  }
+  return variables;
+}
+
+/** Where the Codex of these variables keeps its sessions, or undefined when they do not tell. */
+export function codexHome(variables: ReadonlyMap<string, string>): string | undefined {
+  const named = variables.get('CODEX_HOME');
+  if (named !== undefined && named !== '') return named;
+  const home = variables.get('HOME');
+  return home === undefined || home === '' ? undefined : join(home, '.codex');
+}
+
+export function children(pid: number): number[] {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+  return threads.flatMap((thread) =>
+    readOrEmpty(`/proc/${pid}/task/${thread}/children`)
+      .toString('latin1')
+      .split(' ')
+      .filter((text) => text !== '')
+      .map(Number),
+  );
+}
+
+/** The shared objects that `pid` has mapped and whose file name matches, as paths that stay valid for it. */
+export function mappedFiles(pid: number, name: RegExp): string[] {
+  const paths = new Map<string, string>();
+  for (const line of readOrEmpty(`/proc/${pid}/maps`).toString('utf8').split('\n')) {
+    const [, range, inode, path] = /^(\S+) \S+ \S+ (\S+ +\d+) +(\/.*)$/.exec(line) ?? [];
+    if (range === undefined || inode === undefined || path === undefined) continue;
+    if (name.test(path.slice(path.lastIndexOf('/') + 1)) && !paths.has(inode)) {
+      paths.set(inode, `/proc/${pid}/map_files/${range}`);
+    }
+  }
+  return [...paths.values()];
+}

@@ -1,0 +1,49 @@
+// capture.json: what a person, or a later command, wants to know of a capture without reading its evidence.
+
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BinaryReport } from '../elf/binary.js';
+
+export type EndReason = 'target-exit' | 'duration' | 'interrupted' | 'disk-full';
+
+export interface CaptureSummary {
+  format_version: 1;
+  agsight_version: string;
+  host: { hostname: string; kernel: string; arch: string; boot_id: string };
+  /** RFC 3339. `ended_at` and `end_reason` are null while it runs, and for ever when it was killed. */
+  started_at: string;
+  ended_at: string | null;
+  end_reason: EndReason | null;
+  /** Name of the command that was started; its arguments are in the evidence only, as they may hold secrets. */
+  command: string | null;
+  targets: { pid: number; executable: string | null }[];
+  binaries: {
+    path: string;
+    codex_version: string | null;
+    arch: string;
+    fingerprint: BinaryReport['fingerprint'];
+    probes: { library: string; function: string; offset: number; tier: string }[];
+  }[];
+  attach: 'uprobe_multi' | 'perf';
+  ring_bytes: number;
+  /** The kernel program's counters; all but `records` say what was lost. */
+  counters: Record<string, number>;
+  lost_events: number;
+  evidence: { bytes: number; frames: number };
+  /** Where the captured Codex processes keep their sessions. */
+  codex_homes: string[];
+  /** What went wrong without ending the capture. */
+  warnings: string[];
+}
+
+/** Sum of all counters that say that something was not recorded. */
+export function lostEvents(counters: Readonly<Record<string, number>>): number {
+  return Object.entries(counters).reduce((sum, [name, value]) => (name === 'records' ? sum : sum + value), 0);
+}
+
+/** Writes capture.json whole or not at all. */
+export function writeSummary(directory: string, summary: CaptureSummary): void {
+  const file = join(directory, 'capture.json');
+  writeFileSync(`${file}.new`, `${JSON.stringify(summary, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

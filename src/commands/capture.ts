@@ -1,0 +1,82 @@
+// `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
+
+import { Command, InvalidArgumentError } from 'commander';
+import { ExitCode } from '../errors.js';
+
+interface CaptureCommandOptions {
+  pid?: number[];
+  output?: string;
+  duration?: number;
+  ringMib: number;
+  raw?: boolean;
+  json?: boolean;
+}
+
+function parsePid(text: string, earlier: number[] = []): number[] {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('A process id is a positive number.');
+  return [...earlier, Number(text)];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 2_000_000)) throw new InvalidArgumentError('Seconds are a number above 0.');
+  return seconds;
+}
+
+function parseRingMib(text: string): number {
+  const mib = Number(text);
+  if (!Number.isInteger(Math.log2(mib)) || mib < 1 || mib > 1024) {
+    throw new InvalidArgumentError('The ring is a power of two from 1 to 1024.');
+  }
+  return mib;
+}
+
+export function captureCommand(): Command {
+  return new Command('capture')
+    .description('record what an agent sends, receives and runs, and reduce it')
+    .usage('[options] (--pid N… | -- CMD ARGS…)')
+    .argument('[command...]', 'a command to start and record, with its arguments, after --')
+    .option('--pid <pid...>', 'record running processes and their children', parsePid)
+    .option('-o, --output <dir>', 'bundle directory, new or empty (default: agsight-<date>-<time>)')
+    .option('--duration <seconds>', 'stop after this time (default: when the target ends, or Ctrl-C)', parseSeconds)
+    .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, 64)
+    .option('--raw', 'record evidence only; interpret and reduce nothing')
+    .action(async (command: string[], _: unknown, self: Command) => {
+      const options = self.optsWithGlobals<CaptureCommandOptions>();
+      if ((options.pid === undefined) === (command.length === 0)) {
+        self.error('error: name either processes with --pid or a command after --');
+      }
+      await run(command, options);
+    });
+}
+
+async function run(command: string[], options: CaptureCommandOptions): Promise<void> {
+  const { capture } = await import('../capture/capture.js');
+  const { defaultBundleDirectory } = await import('../capture/bundle-directory.js');
+  const { note } = await import('../render/notes.js');
+
+  const output = options.output ?? defaultBundleDirectory(new Date());
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  const summary = await capture({
+    output,
+    target: options.pid === undefined ? { command } : { pids: options.pid },
+    ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
+    ringBytes: options.ringMib * 2 ** 20,
+    stop: stop.signal,
+  }).finally(() => process.off('SIGINT', onSignal).off('SIGTERM', onSignal));
+
+  for (const warning of summary.warnings) note(`agsight: ${warning}`);
+  let incomplete = summary.lost_events > 0;
+  if (options.raw !== true) {
+    const { interpretBundle } = await import('../interpret/interpret.js');
+    const { reduceBundles } = await import('../reduce/reduce.js');
+    const interpreted = await interpretBundle(output);
+    const reduced = await reduceBundles(output);
+    incomplete ||= interpreted.anomalies.length > 0 || reduced.some(({ complete }) => !complete);
+  }
+  if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
+  note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);
+  if (incomplete) process.exitCode = ExitCode.incomplete;
+}

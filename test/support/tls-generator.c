@@ -1,0 +1,194 @@
+/*
+ * A program with its own SSL_* functions that move known bytes: what a capture of it must hold is exact, and
+ * no TLS library is needed. Byte i of a direction of a connection is (i * 7 + seed) & 0xff.
+ *
+ * Usage: tls-generator SCRIPT, where SCRIPT is a sequence of steps separated by commas:
+ *   w<n>   SSL_write_ex of n bytes          W<n>  SSL_write of n bytes
+ *   r<n>   SSL_read_ex of n bytes           R<n>  SSL_read of n bytes
+ *   p<n>   SSL_write_ex of n bytes that writes half of them
+ *   f      SSL_read_ex that fails           c<n>  go on with connection n
+ *   h      SSL_do_handshake                 u<n>  SSL_write_ex from memory that is not resident
+ *   x<n>   fork a child that exits with n   k     fork a child that is killed by SIGKILL
+ *   e      run /bin/true                    s<n>  sleep n milliseconds
+ *   *<n>   repeat the step before n more times
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXPORTED __attribute__((visibility("default"), noinline))
+#define CONNECTIONS 16
+#define LARGEST (32 << 20)
+
+struct connection {
+	uint64_t sent;
+	uint64_t received;
+};
+
+static struct connection connections[CONNECTIONS];
+static unsigned char *buffer;
+static int succeed = 1;
+static int halve;
+
+static void fill(unsigned char *bytes, uint64_t from, size_t count, int seed)
+{
+	for (size_t i = 0; i < count; i++)
+		bytes[i] = (unsigned char)((from + i) * 7 + seed);
+}
+
+EXPORTED int SSL_write_ex(void *ssl, const void *bytes, size_t count, size_t *written)
+{
+	struct connection *connection = ssl;
+
+	(void)bytes;
+	*written = halve ? count / 2 : count;
+	connection->sent += *written;
+	__asm__ volatile("" ::: "memory");
+	return succeed;
+}
+
+EXPORTED int SSL_write(void *ssl, const void *bytes, int count)
+{
+	struct connection *connection = ssl;
+
+	(void)bytes;
+	connection->sent += count;
+	__asm__ volatile("" ::: "memory");
+	return count;
+}
+
+EXPORTED int SSL_read_ex(void *ssl, void *bytes, size_t count, size_t *read)
+{
+	struct connection *connection = ssl;
+
+	if (!succeed)
+		return 0;
+	fill(bytes, connection->received, count, 2);
+	connection->received += count;
+	*read = count;
+	return 1;
+}
+
+EXPORTED int SSL_read(void *ssl, void *bytes, int count)
+{
+	struct connection *connection = ssl;
+
+	fill(bytes, connection->received, count, 2);
+	connection->received += count;
+	return count;
+}
+
+EXPORTED int SSL_do_handshake(void *ssl)
+{
+	memset(ssl, 0, sizeof(struct connection));
+	__asm__ volatile("" ::: "memory");
+	return 1;
+}
+
+static void wait_for(pid_t child)
+{
+	int status;
+
+	waitpid(child, &status, 0);
+}
+
+static void step(char kind, long n, struct connection **current)
+{
+	struct connection *connection = *current;
+	size_t count;
+	pid_t child;
+
+	switch (kind) {
+	case 'w':
+	case 'p':
+		halve = kind == 'p';
+		fill(buffer, connection->sent, n, 1);
+		SSL_write_ex(connection, buffer, n, &count);
+		halve = 0;
+		break;
+	case 'W':
+		fill(buffer, connection->sent, n, 1);
+		SSL_write(connection, buffer, n);
+		break;
+	case 'r':
+		SSL_read_ex(connection, buffer, n, &count);
+		break;
+	case 'R':
+		SSL_read(connection, buffer, n);
+		break;
+	case 'f':
+		succeed = 0;
+		SSL_read_ex(connection, buffer, 100, &count);
+		succeed = 1;
+		break;
+	case 'c':
+		*current = &connections[n];
+		break;
+	case 'h':
+		SSL_do_handshake(connection);
+		break;
+	case 'u': {
+		void *absent = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		SSL_write_ex(connection, absent, n, &count);
+		munmap(absent, n);
+		break;
+	}
+	case 'x':
+		child = fork();
+		if (child == 0)
+			_exit(n);
+		wait_for(child);
+		break;
+	case 'k':
+		child = fork();
+		if (child == 0) {
+			raise(SIGKILL);
+			_exit(0);
+		}
+		wait_for(child);
+		break;
+	case 'e':
+		child = fork();
+		if (child == 0) {
+			execl("/bin/true", "true", "an argument", "", "ünïcode", (char *)NULL);
+			_exit(127);
+		}
+		wait_for(child);
+		break;
+	case 's':
+		usleep(n * 1000);
+		break;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct connection *current = &connections[0];
+	char last_kind = 's';
+	long last = 0;
+
+	if (argc != 2)
+		return 2;
+	buffer = malloc(LARGEST);
+	memset(buffer, 1, LARGEST);
+	for (char *text = strtok(argv[1], ","); text; text = strtok(NULL, ",")) {
+		long n = text[1] ? atol(text + 1) : 0;
+
+		if (text[0] == '*') {
+			while (n-- > 0)
+				step(last_kind, last, &current);
+			continue;
+		}
+		last_kind = text[0];
+		last = n;
+		step(last_kind, last, &current);
+	}
+	return 0;
+}
