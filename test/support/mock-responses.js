@@ -1,0 +1,133 @@
+// A Responses API server on loopback that answers from a script: TLS, HTTP/1.1, server-sent events.
+// It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js.
+
+import { createServer } from 'node:https';
+import { createServerIdentity } from './certificate.js';
+
+/**
+ * @typedef {object} Usage
+ * @property {number} input
+ * @property {number} [cached] part of `input`
+ * @property {number} output
+ * @property {number} [reasoning] part of `output`
+ *
+ * @typedef {Record<string, unknown> & { type: string, id: string }} OutputItem an item of the Responses API
+ *
+ * @typedef {object} Step the answer to one request
+ * @property {OutputItem[]} output
+ * @property {Usage} usage
+ * @property {boolean} [stall] send everything but the end, and keep the connection open
+ *
+ * @typedef {object} ReceivedRequest
+ * @property {string} path
+ * @property {import('node:http').IncomingHttpHeaders} headers
+ * @property {string} body
+ *
+ * @typedef {object} MockResponses
+ * @property {string} baseUrl `https://127.0.0.1:PORT/v1`
+ * @property {import('./certificate.js').ServerIdentity} identity
+ * @property {ReceivedRequest[]} requests in the order of arrival, those that the script had no answer for included
+ * @property {() => Promise<void>} close also cuts the connections that a stalled step keeps open
+ */
+
+const DELTAS = /.{1,400}/gsu;
+
+/** @param {Usage} usage */
+const usageObject = ({ input, cached = 0, output, reasoning = 0 }) => ({
+  input_tokens: input,
+  input_tokens_details: { cached_tokens: cached },
+  output_tokens: output,
+  output_tokens_details: { reasoning_tokens: reasoning },
+  total_tokens: input + output,
+});
+
+/**
+ * The text of a message item, or an empty string for any other item.
+ *
+ * @param {OutputItem} item
+ */
+function messageText(item) {
+  if (!Array.isArray(item.content)) return '';
+  return item.content.map((part) => (part.type === 'output_text' ? part.text : '')).join('');
+}
+
+/**
+ * @param {Step} step
+ * @param {{ id: string, model: unknown }} identity
+ * @returns {Generator<Record<string, unknown> & { type: string }>}
+ */
+function* streamEvents(step, { id, model }) {
+  const response = { id, object: 'response', created_at: Math.floor(Date.now() / 1000), model };
+  yield { type: 'response.created', response: { ...response, status: 'in_progress', output: [] } };
+  for (const [index, item] of step.output.entries()) {
+    const place = { item_id: item.id, output_index: index };
+    const text = messageText(item);
+    const begun = text === '' ? item : { ...item, content: [] };
+    yield { type: 'response.output_item.added', output_index: index, item: begun };
+    for (const delta of text.match(DELTAS) ?? []) {
+      yield { type: 'response.output_text.delta', ...place, content_index: 0, delta };
+    }
+    yield { type: 'response.output_item.done', output_index: index, item };
+  }
+  if (step.stall) return;
+  const completed = { ...response, status: 'completed', output: step.output, usage: usageObject(step.usage) };
+  yield { type: 'response.completed', response: completed };
+}
+
+/**
+ * Starts a server that answers the nth `POST …/responses` with the nth step, and anything else with status 404.
+ *
+ * @param {readonly Step[]} steps
+ * @returns {Promise<MockResponses>}
+ */
+export async function startMockResponses(steps) {
+  const identity = createServerIdentity();
+  /** @type {ReceivedRequest[]} */
+  const requests = [];
+  let answered = 0;
+
+  const server = createServer(
+    { key: identity.key, cert: identity.certificate },
+    async (request, response) => {
+      const path = request.url ?? '/';
+      let body = '';
+      for await (const chunk of request.setEncoding('utf8')) body += chunk;
+      requests.push({ path, headers: request.headers, body });
+
+      const step = request.method === 'POST' && path.endsWith('/responses') ? steps[answered] : undefined;
+      if (step === undefined) {
+        response.writeHead(404, { 'content-type': 'application/json' });
+        response.end(
+          JSON.stringify({ error: { message: `the script has no answer for ${request.method} ${path}` } }),
+        );
+        return;
+      }
+      answered += 1;
+      response.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'x-request-id': `req_mock_${answered}`,
+      });
+      const events = streamEvents(step, { id: `resp_mock_${answered}`, model: JSON.parse(body).model });
+      let sequence = 0;
+      for (const event of events) {
+        const data = JSON.stringify({ ...event, sequence_number: sequence++ });
+        response.write(`event: ${event.type}\ndata: ${data}\n\n`);
+      }
+      if (!step.stall) response.end();
+    },
+  );
+
+  await /** @type {Promise<void>} */ (new Promise((resolve) => server.listen(0, '127.0.0.1', resolve)));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the mock server has no TCP address');
+  return {
+    baseUrl: `https://127.0.0.1:${address.port}/v1`,
+    identity,
+    requests,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
