@@ -35,7 +35,10 @@ function loadFailure(error: unknown): AgsightError {
     code === 'EPERM' || code === 'EACCES'
       ? 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE'
       : 'agsight needs Linux 5.17 or newer with BTF';
-  return new AgsightError('bpf-load', `the kernel refused the eBPF programs: ${what}`, { remedy, cause: error });
+  return new AgsightError('bpf-load', `the kernel refused the eBPF programs: ${what}`, {
+    remedy,
+    cause: error,
+  });
 }
 
 export class KernelProgram {
@@ -105,7 +108,11 @@ export class KernelProgram {
 
   /** Stops recording `pid`. */
   unfollow(pid: number): void {
-    this.#shim.deleteElement(this.#session, this.#map('processes'), new Uint8Array(Uint32Array.of(pid).buffer));
+    this.#shim.deleteElement(
+      this.#session,
+      this.#map('processes'),
+      new Uint8Array(Uint32Array.of(pid).buffer),
+    );
   }
 
   /**
@@ -131,7 +138,11 @@ export class KernelProgram {
     try {
       // The return probes first: a call that enters in between is missed whole, not left half followed.
       return [
-        ...put('on_tls_return', probes.filter(({ atReturn }) => atReturn), true),
+        ...put(
+          'on_tls_return',
+          probes.filter(({ atReturn }) => atReturn),
+          true,
+        ),
         ...put('on_tls_enter', probes, false),
       ];
     } catch (error) {

@@ -10,7 +10,12 @@ export type ShimSession = { readonly shimSession: unique symbol };
 
 /** Functions throw an Error whose `code` is the errno name. Maps, programs and links are indices. */
 export interface Shim {
-  load(instructions: Uint8Array, data: Uint8Array, maxEntries: Uint32Array, programCount: number): ShimSession;
+  load(
+    instructions: Uint8Array,
+    data: Uint8Array,
+    maxEntries: Uint32Array,
+    programCount: number,
+  ): ShimSession;
   close(session: ShimSession): void;
   attachTracepoint(session: ShimSession, program: number, name: string): number;
   attachUprobeMulti: AttachUprobes;

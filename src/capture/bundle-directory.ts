@@ -9,8 +9,15 @@ export function createBundleDirectory(directory: string): void {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (readdirSync(directory).length === 0) return;
   } catch (cause) {
-    const what = systemErrorCode(cause) === 'EEXIST' ? 'is not a directory' : `cannot be made: ${systemErrorCode(cause)}`;
-    throw new AgsightError('output', what, { file: directory, remedy: 'name another directory with -o', cause });
+    const what =
+      systemErrorCode(cause) === 'EEXIST'
+        ? 'is not a directory'
+        : `cannot be made: ${systemErrorCode(cause)}`;
+    throw new AgsightError('output', what, {
+      file: directory,
+      remedy: 'name another directory with -o',
+      cause,
+    });
   }
   throw new AgsightError('output-exists', 'the output directory is not empty', {
     file: directory,

@@ -16,7 +16,7 @@ import { createBundleDirectory } from './bundle-directory.js';
 import { findCommand, type StoppedCommand, startStopped } from './command.js';
 import { EventAssembler } from './event-assembler.js';
 import { requireCaptureHost } from './host.js';
-import { describeReport, isNotProbeable, type ProbedBinary, ProbedBinaries } from './probed-binaries.js';
+import { describeReport, isNotProbeable, ProbedBinaries, type ProbedBinary } from './probed-binaries.js';
 import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
 import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
 
@@ -57,12 +57,12 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
   try {
     const recording = new Recording(options, program);
     if (commandPath !== undefined && 'command' in options.target) {
-      await recording.probeCommand(commandPath);
+      recording.probeCommand(commandPath);
       createBundleDirectory(options.output);
       return await recording.runCommand(await startStopped(options.target.command));
     }
     const pids = 'pids' in options.target ? options.target.pids : [];
-    for (const pid of pids) await recording.probeProcess(pid);
+    for (const pid of pids) recording.probeProcess(pid);
     createBundleDirectory(options.output);
     return await recording.runProcesses(pids);
   } finally {
@@ -72,7 +72,9 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
 
 function requireProcess(pid: number): void {
   if (isAlive(pid)) return;
-  throw new AgsightError('no-process', `there is no process ${pid}`, { remedy: 'find it with: pgrep -a codex' });
+  throw new AgsightError('no-process', `there is no process ${pid}`, {
+    remedy: 'find it with: pgrep -a codex',
+  });
 }
 
 class Recording {
@@ -99,9 +101,9 @@ class Recording {
   }
 
   /** A command without known functions is recorded all the same: it may start an agent. */
-  async probeCommand(path: string): Promise<void> {
+  probeCommand(path: string): void {
     try {
-      if ((await this.#binaries.probe(path)) !== undefined) return;
+      if (this.#binaries.probe(path) !== undefined) return;
       note(`agsight: no known TLS function in ${path}; watching what it starts`);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
@@ -109,20 +111,20 @@ class Recording {
   }
 
   /** Errors: `no-tls` when neither the program nor its libraries have a known function. */
-  async probeProcess(pid: number): Promise<void> {
+  probeProcess(pid: number): void {
     const exe = executable(pid) ?? '';
     if (exe.endsWith(' (deleted)')) {
       note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
     }
     const found: ProbedBinary[] = [];
-    const program = await this.#binaries.probe(`/proc/${pid}/exe`, exe);
+    const program = this.#binaries.probe(`/proc/${pid}/exe`, exe);
     if (program !== undefined) found.push(program);
     for (const path of mappedFiles(pid, sharedTlsLibrary)) {
-      const library = await this.#binaries.probe(path);
+      const library = this.#binaries.probe(path);
       if (library !== undefined) found.push(library);
     }
     if (found.length === 0) {
-      const report = await inspectBinary(`/proc/${pid}/exe`);
+      const report = inspectBinary(`/proc/${pid}/exe`);
       throw new AgsightError('no-tls', `process ${pid} has no TLS function that agsight knows`, {
         file: exe,
         remedy: `agsight offsets found: ${describeReport(report)}`,
@@ -239,7 +241,7 @@ class Recording {
       if (filled < drainBufferBytes / 2) break;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const pid of this.#execed) await this.#probeNewProgram(pid);
+    for (const pid of this.#execed) this.#probeNewProgram(pid);
     this.#execed.clear();
     this.#appendLoss(writer);
     writer.flush();
@@ -257,11 +259,11 @@ class Recording {
   }
 
   /** A followed process runs another program now, which may have TLS functions of its own. */
-  async #probeNewProgram(pid: number): Promise<void> {
+  #probeNewProgram(pid: number): void {
     const exe = executable(pid);
     if (exe === undefined) return;
     try {
-      const binary = await this.#binaries.probe(`/proc/${pid}/exe`, exe);
+      const binary = this.#binaries.probe(`/proc/${pid}/exe`, exe);
       if (binary !== undefined) this.#rememberHome(pid);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
@@ -343,6 +345,8 @@ function closeInOrder(writer: EvidenceWriter, finish: () => void): void {
   try {
     finish();
   } catch (error) {
-    note(`agsight: capture.json could not be written: ${error instanceof Error ? error.message : String(error)}`);
+    note(
+      `agsight: capture.json could not be written: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }

@@ -56,7 +56,9 @@ export async function startStopped(command: readonly string[]): Promise<StoppedC
   const pid = await new Promise<number>((resolve, reject) => {
     child.once('spawn', () => resolve(child.pid ?? 0));
     child.once('error', (cause) =>
-      reject(new AgsightError('start-failed', `cannot be started: ${cause.message}`, { file: command[0], cause })),
+      reject(
+        new AgsightError('start-failed', `cannot be started: ${cause.message}`, { file: command[0], cause }),
+      ),
     );
   });
   const deadline = Date.now() + stopTimeoutMs;

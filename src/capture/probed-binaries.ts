@@ -4,7 +4,8 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie } from '../bpf/record.js';
-import { type BinaryReport, inspectBinary, type TlsFunction, type TlsLibrary } from '../elf/binary.js';
+import { type BinaryReport, inspectBinary } from '../elf/binary.js';
+import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { tlsLibraries } from './event-assembler.js';
 
@@ -28,10 +29,9 @@ function probeOffset(file: number, offset: number, arch: string): number {
   return first.equals(endbr64) ? offset + endbr64.length : offset;
 }
 
-function cookieOf(library: TlsLibrary, { name, isEx }: TlsFunction): number {
-  const number = Math.max(tlsLibraries.indexOf(library.library === 'openssl' ? 'openssl' : 'unknown'), 0);
+function cookieOf({ name, isEx }: TlsFunction): number {
   return (
-    (number << Cookie.libraryShift) |
+    (tlsLibraries.indexOf('openssl') << Cookie.libraryShift) |
     (isEx ? Cookie.ex : 0) |
     (name === 'ssl_read' ? Cookie.receive : 0) |
     (name === 'ssl_do_handshake' ? Cookie.handshake : 0)
@@ -59,12 +59,12 @@ export class ProbedBinaries {
    * @param name what to call it in the capture, when `path` leads through /proc.
    * Errors: those of `inspectBinary` and `attach`.
    */
-  async probe(path: string, name = path): Promise<ProbedBinary | undefined> {
+  probe(path: string, name = path): ProbedBinary | undefined {
     const { dev, ino } = statSync(path);
     const key = `${dev}:${ino}`;
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
-    const report = await inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
+    const report = inspectBinary(path, { quick: true });
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);
     return binary;
@@ -75,12 +75,12 @@ export class ProbedBinaries {
     const described: ProbedBinary['probes'] = [];
     const file = openSync(path, 'r');
     try {
-      for (const library of report.tls) {
-        for (const found of library.functions) {
+      for (const { library, tier, functions } of report.tls) {
+        if (library !== 'openssl' || tier === null) continue;
+        for (const found of functions) {
           const offset = probeOffset(file, found.offset, report.arch);
-          probes.push({ offset, cookie: cookieOf(library, found), atReturn: found.name !== 'ssl_do_handshake' });
-          const function_ = found.isEx ? `${found.name}_ex` : found.name;
-          described.push({ library: library.library, function: function_, offset, tier: library.tier });
+          probes.push({ offset, cookie: cookieOf(found), atReturn: found.name !== 'ssl_do_handshake' });
+          described.push({ library, function: symbolName(found), offset: found.offset, tier });
         }
       }
     } finally {
@@ -92,10 +92,12 @@ export class ProbedBinaries {
   }
 }
 
-/** What `agsight offsets` would say of a file without known functions, in one phrase. */
-export function describeReport(report: BinaryReport): string {
-  const stacks = report.tls.map(({ library, version }) => (version === null ? library : `${library} ${version}`));
-  return `${report.arch}, ${stacks.length === 0 ? 'no TLS library' : stacks.join(', ')}`;
+/** What `agsight offsets` says of a file without known functions, in one phrase. */
+export function describeReport({ arch, tls, remarks }: BinaryReport): string {
+  const stacks = tls.map(({ library, ...stack }) =>
+    'version' in stack ? `${library} ${stack.version}` : library,
+  );
+  return [arch, stacks.length === 0 ? 'no TLS library' : stacks.join(' and '), ...remarks].join(', ');
 }
 
 /** Errors that mean "not a program that could carry TLS functions": scripts, other formats, files that are gone. */

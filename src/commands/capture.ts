@@ -38,7 +38,11 @@ export function captureCommand(): Command {
     .argument('[command...]', 'a command to start and record, with its arguments, after --')
     .option('--pid <pid...>', 'record running processes and their children', parsePid)
     .option('-o, --output <dir>', 'bundle directory, new or empty (default: agsight-<date>-<time>)')
-    .option('--duration <seconds>', 'stop after this time (default: when the target ends, or Ctrl-C)', parseSeconds)
+    .option(
+      '--duration <seconds>',
+      'stop after this time (default: when the target ends, or Ctrl-C)',
+      parseSeconds,
+    )
     .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, 64)
     .option('--raw', 'record evidence only; interpret and reduce nothing')
     .action(async (command: string[], _: unknown, self: Command) => {

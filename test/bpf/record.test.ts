@@ -1,0 +1,118 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Cookie, counterNames, forEachRecord, layout, RecordType, TlsFlag } from '../../src/bpf/record.js';
+
+const header = new URL('../../src/bpf/record.h', import.meta.url).pathname;
+
+/** What the C compiler makes of record.h, as JSON. */
+const program = `
+#include "${header}"
+#include <stddef.h>
+#include <stdio.h>
+#define FIELD(name, type, member) printf("\\"%s\\": %zu,\\n", name, offsetof(struct type, member))
+#define VALUE(name, value) printf("\\"%s\\": %d,\\n", name, (int)(value))
+int main(void) {
+  printf("{");
+  FIELD("type", record_header, type);
+  FIELD("flags", record_header, flags);
+  FIELD("dataLength", record_header, data_length);
+  FIELD("time", record_header, time);
+  FIELD("pid", record_header, pid);
+  FIELD("tid", record_header, tid);
+  FIELD("rootPid", record_header, root_pid);
+  FIELD("comm", record_header, comm);
+  VALUE("commBytes", sizeof(((struct record_header *)0)->comm));
+  VALUE("header", sizeof(struct record_header));
+  FIELD("tls.startTime", tls_record, start_time);
+  FIELD("tls.connection", tls_record, connection);
+  FIELD("tls.offset", tls_record, offset);
+  FIELD("tls.missing", tls_record, missing);
+  FIELD("tls.library", tls_record, library);
+  FIELD("tls.data", tls_record, data);
+  FIELD("fork.parentPid", fork_record, parent_pid);
+  FIELD("fork.uid", fork_record, uid);
+  FIELD("fork.gid", fork_record, gid);
+  FIELD("exec.execTime", exec_record, exec_time);
+  FIELD("exec.argvLength", exec_record, argv_length);
+  FIELD("exec.parentPid", exec_record, parent_pid);
+  FIELD("exec.uid", exec_record, uid);
+  FIELD("exec.gid", exec_record, gid);
+  FIELD("exec.path", exec_record, path);
+  VALUE("exec.pathBytes", sizeof(((struct exec_record *)0)->path));
+  FIELD("part.execTime", exec_part_record, exec_time);
+  FIELD("part.offset", exec_part_record, offset);
+  FIELD("part.data", exec_part_record, data);
+  FIELD("exit.parentPid", exit_record, parent_pid);
+  FIELD("exit.uid", exit_record, uid);
+  FIELD("exit.gid", exit_record, gid);
+  FIELD("exit.status", exit_record, status);
+  VALUE("RECORD_TLS", RECORD_TLS); VALUE("RECORD_FORK", RECORD_FORK); VALUE("RECORD_EXEC", RECORD_EXEC);
+  VALUE("RECORD_EXIT", RECORD_EXIT); VALUE("RECORD_ARGV", RECORD_ARGV); VALUE("RECORD_VARIABLE", RECORD_VARIABLE);
+  VALUE("TLS_RECEIVE", TLS_RECEIVE); VALUE("TLS_OVER_LIMIT", TLS_OVER_LIMIT); VALUE("TLS_UNREADABLE", TLS_UNREADABLE);
+  VALUE("COOKIE_RECEIVE", COOKIE_RECEIVE); VALUE("COOKIE_EX", COOKIE_EX); VALUE("COOKIE_HANDSHAKE", COOKIE_HANDSHAKE);
+  VALUE("COOKIE_LIBRARY_SHIFT", COOKIE_LIBRARY_SHIFT);
+  VALUE("COUNTER_MAX", COUNTER_MAX);
+  printf("\\"end\\": 0}");
+}`;
+
+let directory: string;
+let fromC: Record<string, number>;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'agsight-record-'));
+  writeFileSync(join(directory, 'offsets.c'), program);
+  execFileSync('cc', ['-Wno-format', '-o', join(directory, 'offsets'), join(directory, 'offsets.c')]);
+  fromC = JSON.parse(execFileSync(join(directory, 'offsets'), { encoding: 'utf8' }));
+});
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+test('TypeScript and C agree on every offset of a record', () => {
+  const { tls, fork, exec, part, exit, ...common } = layout;
+  for (const [name, offset] of Object.entries(common))
+    expect({ [name]: fromC[name] }).toEqual({ [name]: offset });
+  for (const [record, fields] of Object.entries({ tls, fork, exec, part, exit })) {
+    for (const [field, offset] of Object.entries(fields)) {
+      const name = `${record}.${field}`;
+      expect({ [name]: fromC[name] }).toEqual({ [name]: offset });
+    }
+  }
+});
+
+test('TypeScript and C agree on types, flags, cookies and the number of counters', () => {
+  expect(RecordType).toEqual({
+    tls: fromC.RECORD_TLS,
+    fork: fromC.RECORD_FORK,
+    exec: fromC.RECORD_EXEC,
+    exit: fromC.RECORD_EXIT,
+    argv: fromC.RECORD_ARGV,
+    variable: fromC.RECORD_VARIABLE,
+  });
+  expect(TlsFlag).toEqual({
+    receive: fromC.TLS_RECEIVE,
+    overLimit: fromC.TLS_OVER_LIMIT,
+    unreadable: fromC.TLS_UNREADABLE,
+  });
+  expect(Cookie).toEqual({
+    receive: fromC.COOKIE_RECEIVE,
+    ex: fromC.COOKIE_EX,
+    handshake: fromC.COOKIE_HANDSHAKE,
+    libraryShift: fromC.COOKIE_LIBRARY_SHIFT,
+  });
+  expect(counterNames).toHaveLength(fromC.COUNTER_MAX ?? 0);
+});
+
+test('records are found behind their lengths and padding', () => {
+  const buffer = Buffer.alloc(64);
+  buffer.writeUInt32LE(5, 0);
+  buffer.writeUInt32LE(16, 16);
+  const seen: [number, number][] = [];
+  forEachRecord(buffer, 40, (start, length) => seen.push([start, length]));
+  expect(seen).toEqual([
+    [8, 5],
+    [24, 16],
+  ]);
+});
