@@ -49,7 +49,7 @@ struct loader_context {
 	uint64_t log_buffer;
 };
 
-int kernel_load(const struct skeleton *skeleton, const uint32_t *max_entries, int *map_fds, int *program_fds)
+static int load_once(const struct skeleton *skeleton, const uint32_t *max_entries, int *map_fds, int *program_fds)
 {
 	struct {
 		struct loader_context context;
@@ -108,6 +108,18 @@ done:
 	if (program_fd >= 0)
 		close(program_fd);
 	close(map_fd);
+	return result;
+}
+
+/* The verifier gives up with EAGAIN when a signal comes in while it works, as one of a child that ended. */
+#define LOAD_TRIES 10
+
+int kernel_load(const struct skeleton *skeleton, const uint32_t *max_entries, int *map_fds, int *program_fds)
+{
+	int result = -EAGAIN;
+
+	for (int i = 0; i < LOAD_TRIES && result == -EAGAIN; i++)
+		result = load_once(skeleton, max_entries, map_fds, program_fds);
 	return result;
 }
 

@@ -54,6 +54,7 @@ static napi_value throw_errno(napi_env env, const char *what, int error)
 		{ EPERM, "EPERM" },   { EACCES, "EACCES" }, { EINVAL, "EINVAL" }, { ENOENT, "ENOENT" },
 		{ ENOMEM, "ENOMEM" }, { ENOSYS, "ENOSYS" }, { E2BIG, "E2BIG" },   { ENOTSUP, "ENOTSUP" },
 		{ EBADF, "EBADF" },   { ESRCH, "ESRCH" },   { EMFILE, "EMFILE" }, { EBUSY, "EBUSY" },
+		{ EAGAIN, "EAGAIN" },
 	};
 	const char *code = "EUNKNOWN";
 	char message[256];

@@ -1,6 +1,6 @@
 // Builds what runs: dist/ from src/, and on Linux the N-API shim that `agsight capture` loads.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -15,8 +15,8 @@ rmSync(`${root}dist`, { recursive: true, force: true });
 run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
 
 // Schemas and tables are data: they are read at run time from where they stand beside the code.
-for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json']) {
-  cpSync(`${root}src/${asset}`, `${root}dist/${asset}`);
+for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json', 'bpf/skeleton']) {
+  cpSync(`${root}src/${asset}`, `${root}dist/${asset}`, { recursive: true });
 }
 
 if (process.platform === 'linux' && existsSync(`${root}native/build.js`))

@@ -64,7 +64,7 @@ export class ProbedBinaries {
     const key = `${dev}:${ino}`;
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
-    const report = inspectBinary(path, { quick: true });
+    const report = inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);
     return binary;

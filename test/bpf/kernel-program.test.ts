@@ -1,0 +1,121 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { beforeEach, expect, test } from 'vitest';
+import { KernelProgram, type Probe } from '../../src/bpf/kernel-program.js';
+import { Cookie, forEachRecord, layout, RecordType } from '../../src/bpf/record.js';
+import { inspectBinary } from '../../src/elf/binary.js';
+import { requireRoot } from '../support/requirements.js';
+import { buildTlsGenerator } from '../support/tls-generator.js';
+
+const generator = buildTlsGenerator();
+const ringBytes = 1 << 20;
+
+beforeEach(requireRoot);
+
+/** Probes on SSL_write_ex and SSL_read_ex of the generator. */
+function probes(): Probe[] {
+  const functions = inspectBinary(generator).tls.flatMap((stack) => stack.functions);
+  return functions
+    .filter(({ isEx }) => isEx)
+    .map(({ name, offset }) => ({
+      offset,
+      cookie: Cookie.ex | (name === 'ssl_read' ? Cookie.receive : 0),
+      atReturn: true,
+    }));
+}
+
+async function run(script: string): Promise<void> {
+  await once(spawn(generator, [script]), 'exit');
+}
+
+/** Data lengths of the TLS records in the ring. */
+function drainedLengths(program: KernelProgram): number[] {
+  const buffer = Buffer.alloc(ringBytes);
+  const lengths: number[] = [];
+  forEachRecord(buffer, program.drain(buffer), (start) => {
+    if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
+    lengths.push(buffer.readUInt32LE(start + layout.dataLength));
+  });
+  return lengths;
+}
+
+test.for(['uprobe_multi', 'perf'] as const)(
+  'probes attached by %s fire at entry and return',
+  async (kind) => {
+    const program = new KernelProgram(ringBytes, kind);
+    try {
+      program.follow(process.pid, process.pid);
+      const links = program.attach(generator, probes());
+      await run('w100,r200,w300');
+      expect(drainedLengths(program)).toEqual([100, 200, 300]);
+
+      program.detach(links);
+      await run('w100');
+      expect(drainedLengths(program)).toEqual([]);
+    } finally {
+      program.close();
+    }
+  },
+);
+
+test('processes that are not followed leave nothing in the ring', async () => {
+  const program = new KernelProgram(ringBytes);
+  try {
+    program.attach(generator, probes());
+    await run('w100,x0');
+    program.follow(process.pid, process.pid);
+    program.unfollow(process.pid);
+    await run('w100,x0');
+    expect(program.drain(Buffer.alloc(ringBytes))).toBe(0);
+    expect(program.counters()).toMatchObject({ records: 0 });
+  } finally {
+    program.close();
+  }
+});
+
+test('waiting ends when the program is closed, and a closed program says so', async () => {
+  const program = new KernelProgram(ringBytes);
+  const waiting = program.wait();
+  program.close();
+  expect(await waiting).toBe(false);
+  expect(() => program.drain(Buffer.alloc(100))).toThrow('closed');
+  program.close();
+});
+
+test('a file that does not hold the function is refused with its name', () => {
+  const program = new KernelProgram(ringBytes);
+  try {
+    expect(() => program.attach('/no/such/file', probes())).toThrow(/^\/no\/such\/file: cannot probe it: /);
+  } finally {
+    program.close();
+  }
+});
+
+const module = new URL('../../dist/bpf/kernel-program.js', import.meta.url).href;
+
+test('the process can exit while it waits', () => {
+  const script = `
+    const { KernelProgram } = await import('${module}');
+    const program = new KernelProgram(${ringBytes});
+    void program.wait();
+    setTimeout(() => process.exit(7), 50);`;
+  const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    timeout: 20_000,
+  });
+  expect({ status, signal }).toEqual({ status: 7, signal: null });
+});
+
+test('a worker can be ended while it waits', () => {
+  const script = `
+    import { Worker } from 'node:worker_threads';
+    const worker = new Worker(\`
+      import('${module}').then(({ KernelProgram }) => {
+        void new KernelProgram(${ringBytes}).wait();
+        require('node:worker_threads').parentPort.postMessage('waiting');
+      });\`, { eval: true });
+    worker.once('message', async () => { await worker.terminate(); process.exitCode = 7; });`;
+  const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    timeout: 20_000,
+  });
+  expect({ status, signal }).toEqual({ status: 7, signal: null });
+});
