@@ -8,7 +8,7 @@ import { reduceCommand } from './commands/reduce.js';
 import { sessionMapCommand } from './commands/session-map.js';
 import { verifyCommand } from './commands/verify.js';
 import { AgsightError, ExitCode } from './errors.js';
-import { setVerbosity } from './render/notes.js';
+import { printError, setVerbosity } from './render/notes.js';
 import { version } from './version.js';
 
 interface GlobalOptions {
@@ -59,12 +59,7 @@ function report(error: unknown, options: GlobalOptions): void {
     return;
   }
   if (error instanceof AgsightError) {
-    const { code, message, file, place, remedy } = error;
-    console.error(
-      options.json === true
-        ? JSON.stringify({ error: { code, message, file, place, remedy } })
-        : `agsight: ${message}`,
-    );
+    printError(error, options.json === true);
     return;
   }
   const message = error instanceof Error ? error.message : String(error);

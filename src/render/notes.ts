@@ -1,4 +1,7 @@
-// Notes for the person at the terminal: on stderr, never mixed with data, silenced by --quiet.
+// Notes for the person at the terminal: on stderr, never mixed with data, silenced by --quiet. Errors go the same
+// way but are never silenced.
+
+import type { AgsightError } from '../errors.js';
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
@@ -17,4 +20,11 @@ export function note(text: string): void {
 /** Something that the person asked for with -v. */
 export function detail(text: string): void {
   if (verbosity === 'verbose') console.error(text);
+}
+
+/** The one form of an error on stderr: a line for people, an object for scripts. */
+export function printError({ code, message, file, place, remedy }: AgsightError, json: boolean): void {
+  console.error(
+    json ? JSON.stringify({ error: { code, message, file, place, remedy } }) : `agsight: ${message}`,
+  );
 }
