@@ -28,7 +28,7 @@ const callTool = {
   usage: { input: 4200, cached: 3072, output: 64, reasoning: 32 },
 };
 
-const REPORT_LINES = 700;
+const REPORT_LINES = 1000;
 
 /** @type {Step} */
 const answer = {
