@@ -18,6 +18,8 @@
 #define MAX_LINKS 4096
 #define MAX_PROBES 64
 #define MAX_CPUS 4096
+/* Node cannot exit while a wait is in progress, so none lasts longer than this. */
+#define WAIT_MS 200
 
 /* One loaded skeleton and all that hangs on it. Freed when closed and no wait is in progress. */
 struct session {
@@ -40,7 +42,6 @@ struct wait {
 	struct session *session;
 	napi_async_work work;
 	napi_deferred deferred;
-	int result;
 };
 
 /* Arguments and errors --------------------------------------------------------------------------- */
@@ -154,7 +155,7 @@ static void close_session(struct session *session)
 	kernel_ring_close(&session->ring);
 	for (unsigned i = 0; i < session->map_count; i++)
 		close(session->map_fds[i]);
-	/* A thread that waits for the ring is let go; it must be gone before Node joins its thread pool. */
+	/* A thread that waits for the ring is let go. */
 	if (write(session->wake_fd, &one, sizeof(one)) < 0) {
 	}
 }
@@ -477,9 +478,7 @@ static void wait_in_thread(napi_env env, void *data)
 	struct epoll_event event;
 
 	(void)env;
-	do {
-		wait->result = epoll_wait(wait->session->epoll_fd, &event, 1, -1);
-	} while (wait->result < 0 && errno == EINTR);
+	epoll_wait(wait->session->epoll_fd, &event, 1, WAIT_MS);
 }
 
 static void finish_wait(napi_env env, napi_status status, void *data)
@@ -496,8 +495,8 @@ static void finish_wait(napi_env env, napi_status status, void *data)
 }
 
 /*
- * wait(session) → promise of whether the session is still open; settles when the ring has records or the
- * session is closed. One at a time. Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
+ * wait(session) → promise of whether the session is still open; settles when the ring has records, the session
+ * is closed or some time has passed. One at a time. Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
  */
 static napi_value wait_(napi_env env, napi_callback_info info)
 {

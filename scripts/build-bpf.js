@@ -40,7 +40,7 @@ try {
       'bpf',
       `-D__TARGET_ARCH_${target}`,
       `-I/usr/include/${multiarch}`,
-      '-fdebug-prefix-map=' + source + '=.',
+      `-fdebug-prefix-map=${source}=.`,
       '-c',
       'agsight.bpf.c',
       '-o',

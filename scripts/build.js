@@ -19,5 +19,4 @@ for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json', 'bpf/
   cpSync(`${root}src/${asset}`, `${root}dist/${asset}`, { recursive: true });
 }
 
-if (process.platform === 'linux' && existsSync(`${root}native/build.js`))
-  run(process.execPath, ['native/build.js']);
+if (process.platform === 'linux') run(process.execPath, ['native/build.js']);

@@ -155,7 +155,7 @@ export class KernelProgram {
     for (const link of links) this.#shim.detach(this.#session, link);
   }
 
-  /** Settles when there is something to drain, or with false after `close`. */
+  /** Settles when there is something to drain or 200 ms have passed; with false after `close`. */
   wait(): Promise<boolean> {
     return this.#shim.wait(this.#session);
   }

@@ -28,7 +28,7 @@ export interface Shim {
   openRing(session: ShimSession, map: number, bytes: number): void;
   /** Bytes written to `buffer`; see record.ts for their form. */
   drain(session: ShimSession, buffer: Uint8Array): number;
-  /** Settles when the ring has records, or with false when the session was closed. One at a time. */
+  /** Settles when the ring has records or 200 ms have passed; with false when the session was closed. One at a time. */
   wait(session: ShimSession): Promise<boolean>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];

@@ -109,9 +109,9 @@ test('a worker can be ended while it waits', () => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(\`
-      import('${module}').then(({ KernelProgram }) => {
+      Promise.all([import('${module}'), import('node:worker_threads')]).then(([{ KernelProgram }, { parentPort }]) => {
         void new KernelProgram(${ringBytes}).wait();
-        require('node:worker_threads').parentPort.postMessage('waiting');
+        parentPort.postMessage('waiting');
       });\`, { eval: true });
     worker.once('message', async () => { await worker.terminate(); process.exitCode = 7; });`;
   const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
