@@ -162,8 +162,7 @@ class Collection {
     const rollout = this.#rollouts.get(id);
     const seen = this.#bundleThreads.get(id);
     const responses = mergeResponses(seen, rollout);
-    if (rollout !== undefined)
-      return { sessionId: rollout.sessionId, thread: { ...describe(rollout), responses } };
+    if (rollout !== undefined) return { sessionId: rollout.sessionId, thread: describe(rollout, responses) };
     const root = seen?.rootThreadId ?? id;
     const sessionId = this.#rollouts.get(root)?.sessionId ?? root;
     return { sessionId, thread: withoutRollout(id, seen, responses) };
