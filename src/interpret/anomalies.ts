@@ -1,0 +1,53 @@
+// What the evidence lacks, contradicts or holds in a form not read here. Owns the counting: one entry per
+// kind with its first occurrence, so that a capture full of them stays a short list.
+
+export type AnomalyKind =
+  /** The evidence does not begin with its capture's start: ids are derived without the salt. */
+  | 'no-capture-start'
+  /** Bytes of a connection are missing. */
+  | 'stream-gap'
+  /** Bytes came again at an offset already passed. */
+  | 'repeated-bytes'
+  /** A connection that carries something other than a client's HTTP/1.1. */
+  | 'not-http1'
+  /** HTTP framing was lost, by a gap or by malformed bytes. */
+  | 'framing-lost'
+  /** A response without a request, or a request whose response is lost. */
+  | 'unpaired-message'
+  /** A body in a content coding that is not undone. */
+  | 'undecoded-body'
+  /** A body above the limit. */
+  | 'body-over-limit'
+  /** A request of the Responses API of which bytes are missing or which is not a JSON object with an input list. */
+  | 'unreadable-request'
+  /** Bytes of a response are missing, so that its outcome is not known. */
+  | 'incomplete-response'
+  /** An event of a response stream that is not JSON or was too long. */
+  | 'unreadable-event'
+  /** A Responses call without a thread or turn id: it belongs to no session of Codex. */
+  | 'no-thread'
+  /** An item that the reference refuses; it is kept beside the others. */
+  | 'unsupported-item'
+  /** The same id for two different things; the second keeps no event of its own. */
+  | 'duplicate-id';
+
+export interface Anomaly {
+  kind: AnomalyKind;
+  count: number;
+  /** The first one. */
+  example: string;
+}
+
+export class Anomalies {
+  readonly #found = new Map<AnomalyKind, Anomaly>();
+
+  add(kind: AnomalyKind, example: string, count = 1): void {
+    const known = this.#found.get(kind);
+    if (known === undefined) this.#found.set(kind, { kind, count, example });
+    else known.count += count;
+  }
+
+  list(): Anomaly[] {
+    return [...this.#found.values()];
+  }
+}

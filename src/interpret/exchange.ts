@@ -1,0 +1,120 @@
+// HTTP exchanges as a summary lists them, whether or not they are in a bundle.
+
+import type { MessageEnd } from '../protocol/http1.js';
+import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
+import type { ExchangeObserver } from './connection.js';
+import type { ResponsesCall } from './responses-call.js';
+import { toMs } from './time.js';
+import type { TokenUsage } from './token-usage.js';
+
+export type Outcome = 'completed' | 'failed' | 'cancelled' | 'running' | 'unknown';
+
+export interface Exchange {
+  pid: number;
+  method: string;
+  host: string | undefined;
+  /** The target without its query, which may hold a key. */
+  path: string;
+  status: number | undefined;
+  startedAtUnixMs: number;
+  /** When the last piece of the response was received. */
+  lastAtUnixMs: number;
+  /** Of a call of the Responses API, undefined for every other exchange. */
+  call: CallSummary | undefined;
+}
+
+export interface CallSummary {
+  /** False for what is no inference of a thread: compactions, calls without ids, requests not readable. */
+  inTrace: boolean;
+  outcome: Outcome;
+  model: string | undefined;
+  threadId: string | undefined;
+  turnId: string | undefined;
+  requestKind: string | undefined;
+  responseId: string | undefined;
+  usage: TokenUsage | undefined;
+}
+
+/** A POST to `…/responses` below any base path. */
+export function isResponsesCall(head: RequestHead): boolean {
+  return head.method === 'POST' && pathOf(head.target).endsWith('/responses');
+}
+
+export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Exchange {
+  const ids = call.request?.ids;
+  const ended = call.end?.kind === 'http-error' ? 'failed' : call.end?.kind;
+  return {
+    pid: call.pid,
+    ...target(call.head),
+    status: call.status,
+    startedAtUnixMs: toMs(call.startedNs),
+    lastAtUnixMs: toMs(call.lastNs),
+    call: {
+      inTrace: outcome !== undefined,
+      outcome: outcome ?? ended ?? 'unknown',
+      model: call.request?.model,
+      threadId: ids?.threadId,
+      turnId: ids?.turnId,
+      requestKind: ids?.requestKind,
+      responseId: call.responseId,
+      usage: call.usage,
+    },
+  };
+}
+
+/** An exchange of which only the frame is kept. */
+export class OtherExchange implements ExchangeObserver {
+  readonly #pid: number;
+  readonly #head: RequestHead;
+  readonly #startedNs: bigint;
+  #lastNs: bigint;
+  #status: number | undefined;
+
+  constructor(head: RequestHead, where: { pid: number; timeNs: bigint }) {
+    this.#head = head;
+    this.#pid = where.pid;
+    this.#startedNs = where.timeNs;
+    this.#lastNs = where.timeNs;
+  }
+
+  summary(): Exchange {
+    return {
+      pid: this.#pid,
+      ...target(this.#head),
+      status: this.#status,
+      startedAtUnixMs: toMs(this.#startedNs),
+      lastAtUnixMs: toMs(this.#lastNs),
+      call: undefined,
+    };
+  }
+
+  requestData(): void {}
+
+  requestEnd(_end: MessageEnd, timeNs: bigint): void {
+    this.#lastNs = timeNs;
+  }
+
+  responseHead(head: ResponseHead, timeNs: bigint): void {
+    this.#status = head.status;
+    this.#lastNs = timeNs;
+  }
+
+  responseData(_bytes: Uint8Array, timeNs: bigint): void {
+    this.#lastNs = timeNs;
+  }
+
+  responseGap(): void {}
+
+  responseEnd(): void {}
+
+  responseLost(): void {}
+}
+
+export function pathOf(requestTarget: string): string {
+  const [path = ''] = requestTarget.split(/[?#]/, 1);
+  return path;
+}
+
+function target(head: RequestHead): Pick<Exchange, 'method' | 'host' | 'path'> {
+  return { method: head.method, host: field(head.headers, 'host'), path: pathOf(head.target) };
+}

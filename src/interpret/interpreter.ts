@@ -1,0 +1,170 @@
+// Evidence events in, trace bundles out. Owns the dispatch: bytes to connections, processes to the process
+// table, calls to the thread that they belong to. Where bundles are put on disk is interpret-bundle.ts.
+
+import type { CaptureStartEvent, EvidenceEvent, ExitEvent, TlsEvent } from '../evidence/event.js';
+import type { RequestHead } from '../protocol/http1-head.js';
+import type { TraceBundleWriter } from '../trace/bundle-writer.js';
+import type { Manifest } from '../trace/raw-event.js';
+import { Anomalies, type Anomaly } from './anomalies.js';
+import { type ExchangeRouter, HttpConnection } from './connection.js';
+import { derivedUuid } from './derived-id.js';
+import { type Exchange, isResponsesCall, OtherExchange, summarize } from './exchange.js';
+import type { JsonObject } from './json.js';
+import { Processes } from './processes.js';
+import { Redactor } from './redact.js';
+import { type CallEnd, type CallSink, ResponsesCall } from './responses-call.js';
+import { Rollout, type Shared } from './rollout.js';
+import type { Thread } from './thread.js';
+import { toMs } from './time.js';
+
+export interface InterpretResult {
+  /** Root thread ids of the bundles, in the order in which they began. */
+  rootThreadIds: string[];
+  /** Every HTTP exchange seen, in the order of the requests. */
+  exchanges: Exchange[];
+  anomalies: Anomaly[];
+  /** Secrets replaced in what was written. */
+  redactions: number;
+}
+
+/** The schema of the trace bundles that are written. */
+const SCHEMA_VERSION = 2;
+const TURN = 'turn';
+
+export class Interpreter {
+  readonly #open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter;
+  readonly #connections = new Map<bigint, HttpConnection>();
+  readonly #anomalies = new Anomalies();
+  readonly #processes = new Processes();
+  readonly #rollouts = new Map<string, Rollout>();
+  readonly #threadOf = new Map<ResponsesCall, Thread>();
+  readonly #exchanges: (ResponsesCall | OtherExchange)[] = [];
+  #shared: Shared | undefined;
+  #captureEndNs: bigint | undefined;
+
+  /** `open` makes the writer of a bundle when the first call of its root thread has been read. */
+  constructor(open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter) {
+    this.#open = open;
+  }
+
+  /** Takes the next event. Events come in the order of the evidence. */
+  push(event: EvidenceEvent): void {
+    this.#shared ??= this.#begin(event.kind === 'capture-start' ? event : undefined);
+    switch (event.kind) {
+      case 'tls':
+        this.#connection(event).push(event);
+        return;
+      case 'exec':
+        this.#processes.exec(event);
+        return;
+      case 'exit':
+        this.#exit(event);
+        return;
+      case 'capture-end':
+        this.#captureEndNs = event.timeNs;
+        return;
+      default:
+    }
+  }
+
+  /** Writes the bundles. Nothing may be pushed afterwards. */
+  finish(): InterpretResult {
+    for (const connection of this.#connections.values()) connection.reportLosses();
+    for (const rollout of this.#rollouts.values()) rollout.finish(this.#captureEndNs);
+    const redactor = this.#shared?.redactor;
+    return {
+      rootThreadIds: [...this.#rollouts.keys()],
+      exchanges: this.#exchanges.map((exchange) =>
+        exchange instanceof ResponsesCall
+          ? summarize(exchange, this.#threadOf.get(exchange)?.outcomeOf(exchange))
+          : exchange.summary(),
+      ),
+      anomalies: this.#anomalies
+        .list()
+        .map((anomaly) => ({ ...anomaly, example: redactor?.text(anomaly.example) ?? anomaly.example })),
+      redactions: redactor?.count ?? 0,
+    };
+  }
+
+  #begin(start: CaptureStartEvent | undefined): Shared {
+    if (start === undefined) this.#anomalies.add('no-capture-start', 'the first event is another one');
+    const salt = start?.salt ?? new Uint8Array();
+    return {
+      salt,
+      redactor: new Redactor(salt),
+      processes: this.#processes,
+      anomalies: this.#anomalies,
+    };
+  }
+
+  #connection(event: TlsEvent): HttpConnection {
+    let connection = this.#connections.get(event.connection);
+    if (connection === undefined) {
+      connection = new HttpConnection(event, this.#route, this.#anomalies);
+      this.#connections.set(event.connection, connection);
+    }
+    return connection;
+  }
+
+  readonly #route: ExchangeRouter = (connection, head: RequestHead, timeNs) => {
+    const where = { pid: connection.pid, connection: connection.id, timeNs };
+    const exchange = isResponsesCall(head)
+      ? new ResponsesCall(head, where, this.#sink, this.#anomalies)
+      : new OtherExchange(head, where);
+    this.#exchanges.push(exchange);
+    return exchange;
+  };
+
+  readonly #sink: CallSink = {
+    requested: (call) => this.#requested(call),
+    item: (call: ResponsesCall, item: JsonObject, timeNs: bigint) =>
+      this.#threadOf.get(call)?.item(call, item, timeNs),
+    ended: (call: ResponsesCall, end: CallEnd, timeNs: bigint) =>
+      this.#threadOf.get(call)?.ended(call, end, timeNs),
+  };
+
+  #requested(call: ResponsesCall): void {
+    const { request } = call;
+    if (request === undefined || this.#shared === undefined) return;
+    const { threadId, turnId, sessionId, subagentKind, requestKind } = request.ids;
+    // Warm-ups and compactions are no inferences of a turn.
+    if (requestKind !== undefined && requestKind !== TURN) return;
+    if (threadId === undefined || turnId === undefined) {
+      this.#anomalies.add('no-thread', `process ${call.pid}, model ${request.model}`);
+      return;
+    }
+    // Only agents that a thread spawned share its bundle; a review, say, is a rollout of its own.
+    const root = subagentKind === 'thread_spawn' ? (sessionId ?? threadId) : threadId;
+    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, request.ids);
+    this.#threadOf.set(call, thread);
+    thread.requested(call, request, turnId);
+  }
+
+  #rollout(root: string, startedNs: bigint, shared: Shared): Rollout {
+    const known = this.#rollouts.get(root);
+    if (known !== undefined) return known;
+    const traceId = derivedUuid(shared.salt, 'trace', root);
+    const writer = this.#open(root, {
+      schema_version: SCHEMA_VERSION,
+      trace_id: traceId,
+      rollout_id: root,
+      root_thread_id: root,
+      started_at_unix_ms: toMs(startedNs),
+      raw_event_log: 'trace.jsonl',
+      payloads_dir: 'payloads',
+    });
+    const rollout = new Rollout(root, traceId, startedNs, writer, shared);
+    this.#rollouts.set(root, rollout);
+    return rollout;
+  }
+
+  #exit(event: ExitEvent): void {
+    const exit = this.#processes.exit(event);
+    for (const connection of this.#connections.values()) {
+      if (connection.pid === event.pid) connection.finish(event.timeNs);
+    }
+    for (const rollout of this.#rollouts.values()) {
+      for (const thread of rollout.threads) thread.exited(event.pid, exit);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+// The payload files of a thread: what was sent, what came back, and who the thread is.
+
+import { field } from '../protocol/http1-head.js';
+import type { RawPayloadRef } from '../trace/raw-event.js';
+import { type JsonObject, stringAt } from './json.js';
+import { isSupported } from './model-item.js';
+import type { CallRequest, ResponsesCall } from './responses-call.js';
+import type { Rollout } from './rollout.js';
+import { type WireIds, workingDirectory } from './wire-ids.js';
+
+/** The body as it was sent; re-emitted only when it holds items that the reference refuses. */
+export function requestPayload(rollout: Rollout, request: CallRequest): RawPayloadRef {
+  if (request.input.every(isSupported)) return rollout.payload('inference_request', request.text);
+  return rollout.payload('inference_request', {
+    ...request.body,
+    input: request.input.filter(isSupported),
+    ...setAside(rollout, request.input),
+  });
+}
+
+export function responsePayload(rollout: Rollout, call: ResponsesCall): RawPayloadRef {
+  return rollout.payload('inference_response', {
+    response_id: call.responseId ?? null,
+    upstream_request_id: call.upstreamRequestId ?? null,
+    token_usage: call.usage ?? null,
+    output_items: call.items.filter(isSupported),
+    ...setAside(rollout, call.items),
+  });
+}
+
+/** What had arrived of a response that did not complete; null when no item had. Codex gives it no id and no usage. */
+export function partialPayload(rollout: Rollout, call: ResponsesCall): RawPayloadRef | null {
+  if (call.items.length === 0) return null;
+  return rollout.payload('inference_response', {
+    response_id: null,
+    upstream_request_id: call.upstreamRequestId ?? null,
+    token_usage: null,
+    output_items: call.items.filter(isSupported),
+    ...setAside(rollout, call.items),
+  });
+}
+
+/** What the wire tells of a thread, in the shape of the metadata that Codex records at its start. */
+export function threadMetadata(
+  rollout: Rollout,
+  thread: { id: string; agentPath: string; ids: WireIds },
+  call: ResponsesCall,
+  request: CallRequest,
+): RawPayloadRef {
+  const task = thread.agentPath.split('/').at(-1);
+  return rollout.payload('session_metadata', {
+    thread_id: thread.id,
+    agent_path: thread.agentPath,
+    task_name: task === undefined || task === 'root' ? null : task,
+    nickname: null,
+    agent_role: null,
+    session_source: sessionSource(thread.ids, thread.agentPath),
+    cwd: workingDirectory(request.input) ?? null,
+    model: request.model,
+    provider_name: providerName(call),
+  });
+}
+
+/** How Codex calls a provider in its configuration is not on the wire: the host it is reached at stands for it. */
+export function providerName(call: ResponsesCall): string {
+  const host = field(call.head.headers, 'host') ?? '';
+  return host.replace(/:\d+$/, '') || 'unknown';
+}
+
+/** Who started the thread; null when the wire does not tell. */
+function sessionSource(ids: WireIds, agentPath: string): JsonObject | null {
+  if (ids.subagentKind === undefined) return null;
+  if (ids.subagentKind !== 'thread_spawn' || ids.parentThreadId === undefined) {
+    return { subagent: ids.subagentKind };
+  }
+  const spawn = { parent_thread_id: ids.parentThreadId, agent_path: agentPath };
+  return { subagent: { thread_spawn: { ...spawn, agent_nickname: null, agent_role: null } } };
+}
+
+/** Items that would make the reference reject the bundle stay in the payload under a name of their own. */
+function setAside(rollout: Rollout, items: readonly unknown[]): { unsupported_items?: unknown[] } {
+  const unsupported = items.filter((item) => !isSupported(item));
+  if (unsupported.length === 0) return {};
+  const example = stringAt(unsupported[0], 'type') ?? 'an item without a type';
+  rollout.shared.anomalies.add('unsupported-item', example, unsupported.length);
+  return { unsupported_items: unsupported };
+}

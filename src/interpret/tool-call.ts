@@ -1,0 +1,162 @@
+// Tool calls as the model asks for them and as their outputs come back, in the shapes of the trace bundle.
+// Pure functions over items; when a call starts and ends is thread.ts.
+
+import type { ToolCallKind, ToolCallSummary } from '../trace/raw-event.js';
+import { type JsonObject, objectAt, parseObject, stringAt } from './json.js';
+
+/** A call that the model has asked for. */
+export interface RequestedTool {
+  callId: string;
+  kind: ToolCallKind;
+  summary: ToolCallSummary;
+  invocation: { tool_name: string; tool_namespace: string | null; payload: JsonObject };
+}
+
+/** What came back for a call. */
+export interface ToolOutput {
+  callId: string;
+  status: 'completed' | 'failed';
+  result: JsonObject;
+  /** The output when it is plain text. */
+  text: string | undefined;
+}
+
+/** Characters of the input that a summary shows. */
+const PREVIEW_CHARS = 160;
+
+const KINDS: Readonly<Record<string, Exclude<ToolCallKind['type'], 'mcp' | 'other'>>> = {
+  exec_command: 'exec_command',
+  shell: 'exec_command',
+  shell_command: 'exec_command',
+  local_shell: 'exec_command',
+  write_stdin: 'write_stdin',
+  apply_patch: 'apply_patch',
+  web_search: 'web',
+  web_search_preview: 'web',
+  image_generation: 'image_generation',
+  image_query: 'image_generation',
+  spawn_agent: 'spawn_agent',
+  send_message: 'send_message',
+  send_input: 'send_message',
+  followup_task: 'assign_agent_task',
+  wait_agent: 'wait_agent',
+  close_agent: 'close_agent',
+  interrupt_agent: 'close_agent',
+};
+
+/** The call that an output item of the model asks the client for; undefined for every other item. */
+export function requestedTool(item: JsonObject): RequestedTool | undefined {
+  const callId = stringAt(item, 'call_id');
+  if (callId === undefined) return undefined;
+  const name = stringAt(item, 'name');
+  const namespace = stringAt(item, 'namespace') ?? null;
+  switch (item.type) {
+    case 'function_call': {
+      const args = stringAt(item, 'arguments') ?? '';
+      return name === undefined
+        ? undefined
+        : requested(callId, name, namespace, { type: 'function', arguments: args }, args);
+    }
+    case 'custom_tool_call': {
+      const input = stringAt(item, 'input') ?? '';
+      return name === undefined
+        ? undefined
+        : requested(callId, name, namespace, { type: 'custom', input }, input);
+    }
+    case 'tool_search_call': {
+      // The server runs its own searches; only those left to the client are calls.
+      if (stringAt(item, 'execution') !== 'client') return undefined;
+      const args = objectAt(item, 'arguments') ?? {};
+      const query = stringAt(args, 'query') ?? JSON.stringify(args);
+      return requested(callId, 'tool_search', null, { type: 'tool_search', arguments: args }, query);
+    }
+    default:
+      return undefined;
+  }
+}
+
+function requested(
+  callId: string,
+  name: string,
+  namespace: string | null,
+  payload: JsonObject,
+  input: string,
+): RequestedTool {
+  return {
+    callId,
+    kind: kindOf(name, namespace),
+    summary: {
+      type: 'generic',
+      label: namespace === null ? name : `${namespace}.${name}`,
+      input_preview: preview(input),
+      output_preview: null,
+    },
+    invocation: { tool_name: name, tool_namespace: namespace, payload },
+  };
+}
+
+/** The namespace that Codex gives to the tools of an MCP server. */
+const MCP_NAMESPACE = 'mcp__';
+
+function kindOf(name: string, namespace: string | null): ToolCallKind {
+  if (namespace?.startsWith(MCP_NAMESPACE)) {
+    return { type: 'mcp', server: namespace.slice(MCP_NAMESPACE.length), tool: name };
+  }
+  const known = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
+  return known === undefined ? { type: 'other', name } : { type: known };
+}
+
+/**
+ * Whether the reference can read the invocation: it parses the arguments of write_stdin and rejects the whole
+ * bundle when it cannot.
+ */
+export function isReadableInvocation(tool: RequestedTool): boolean {
+  if (tool.kind.type !== 'write_stdin') return true;
+  const args = parseObject(stringAt(tool.invocation.payload, 'arguments') ?? '');
+  const session = args?.session_id;
+  return typeof session === 'number' || (typeof session === 'string' && session !== '');
+}
+
+// Codex sends failed calls back as plain text. These are its own messages for calls that never ran.
+const FAILURES = [
+  'unsupported call: ',
+  'unsupported custom tool call: ',
+  'failed to parse function arguments: ',
+  'write_stdin failed: ',
+  'exec_command failed',
+  'apply_patch verification failed: ',
+  'unable to locate image at `',
+];
+
+/** The output that an input item carries; undefined for every other item. */
+export function toolOutput(item: JsonObject): ToolOutput | undefined {
+  const callId = stringAt(item, 'call_id');
+  const type = stringAt(item, 'type') ?? '';
+  if (callId === undefined || !type.endsWith('_output')) return undefined;
+  const text = stringAt(item, 'output');
+  if (text !== undefined && FAILURES.some((failure) => text.startsWith(failure))) {
+    return { callId, status: 'failed', result: { type: 'error', error: text }, text };
+  }
+  const { id: _, ...responseItem } = item;
+  return {
+    callId,
+    status: 'completed',
+    result: { type: 'direct_response', response_item: responseItem },
+    text,
+  };
+}
+
+const FINISHED_COMMAND =
+  /^(?:Chunk ID: .*\n)?Wall time: .*\nProcess exited with code -?\d+\n(?:Original token count: \d+\n)?Output:\n/;
+
+/** What a finished command wrote, as far as the model was shown it. */
+export function commandOutput(text: string | undefined): string | undefined {
+  const header = text === undefined ? null : FINISHED_COMMAND.exec(text);
+  return header === null ? undefined : text?.slice(header[0].length);
+}
+
+function preview(text: string): string {
+  const characters = [...text.slice(0, 2 * PREVIEW_CHARS + 2)];
+  if (characters.length <= PREVIEW_CHARS) return text;
+  return `${characters.slice(0, PREVIEW_CHARS).join('')}...`;
+}
