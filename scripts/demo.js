@@ -85,6 +85,20 @@ function removeEarlierDemo() {
 const cell = (value) => (value === null || value === undefined ? '-' : String(value));
 
 /**
+ * The command as the model asked for it: what ran has Codex's shell snapshot around it, some thousand characters.
+ *
+ * @param {any} item the conversation item of the call
+ */
+function requestedCommand(item) {
+  const input = item?.body.parts[0]?.summary;
+  try {
+    return cell(JSON.parse(input).cmd);
+  } catch {
+    return cell(input);
+  }
+}
+
+/**
  * Threads, requests and tool calls of a reduced bundle as tables.
  *
  * @param {any} state parsed state.json
@@ -109,16 +123,13 @@ function describeState(state) {
     cell(usage?.output_tokens),
     cell(usage?.reasoning_output_tokens),
   ]);
-  const tools = Object.values(state.tool_calls).map((call) => {
-    const operation = state.terminal_operations[call.terminal_operation_id];
-    return [
-      call.tool_call_id,
-      call.kind.type,
-      cell(operation?.request.display_command),
-      cell(operation?.result?.exit_code),
-      call.execution.status,
-    ];
-  });
+  const tools = Object.values(state.tool_calls).map((call) => [
+    call.tool_call_id,
+    call.kind.type,
+    requestedCommand(state.conversation_items[call.model_visible_call_item_ids[0]]),
+    cell(state.terminal_operations[call.terminal_operation_id]?.result?.exit_code),
+    call.execution.status,
+  ]);
   return [
     renderTable(['Thread', 'Agent', 'Turns', 'Status'], threads),
     renderTable(['Response', 'Model', 'Status', 'Input', 'Cached', 'Output', 'Reasoning'], requests),

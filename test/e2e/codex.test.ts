@@ -1,0 +1,222 @@
+// The real Codex under `agsight capture`, with Codex's own tracer on at the same time: what was seen from outside
+// must be what Codex says of itself. Needs root; Codex comes from the npm registry, the rest stays on loopback.
+
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
+import { fetchCodex } from '../support/codex-package.js';
+import { type CodexRun, prepareCodexRun } from '../support/codex-run.js';
+import { demoPrompt, demoSteps, demoWorkspace, stalledSteps } from '../support/demo-script.js';
+import { type MockResponses, type Step, startMockResponses } from '../support/mock-responses.js';
+import { requireRoot } from '../support/requirements.js';
+import { modelVisibleFacts } from './model-visible-facts.js';
+
+const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'agsight-e2e-'));
+const fetchTimeoutMs = 300_000;
+
+let codex: string;
+
+interface Finished {
+  status: number | string | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Finished> {
+  return new Promise((resolve) => {
+    execFile(file, args, { env, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : (error.code ?? error.signal ?? null), stdout, stderr });
+    });
+  });
+}
+
+const runAgsight = (...args: string[]): Promise<Finished> => run(process.execPath, [agsight, ...args]);
+
+const readText = (...path: string[]): string => readFileSync(join(...path), 'utf8');
+const readJson = (...path: string[]) => JSON.parse(readText(...path));
+
+/** All files below `path`, and the directories with them. */
+function tree(path: string): string[] {
+  const inside = readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name));
+  return [path, ...inside];
+}
+
+interface Place {
+  bundle: string;
+  traceRoot: string;
+  server: MockResponses;
+  codexRun: CodexRun;
+  captureArgs: string[];
+}
+
+async function prepare(name: string, steps: readonly Step[]): Promise<Place> {
+  const place = join(directory, name);
+  const traceRoot = join(place, 'codex-trace');
+  mkdirSync(traceRoot, { recursive: true });
+  const server = await startMockResponses(steps);
+  const home = join(place, 'home');
+  const workspace = demoWorkspace;
+  const codexRun = prepareCodexRun({
+    codex,
+    directory: home,
+    server,
+    prompt: demoPrompt,
+    workspace,
+    traceRoot,
+  });
+  const bundle = join(place, 'bundle');
+  const captureArgs = [agsight, 'capture', '-o', bundle, '--', ...codexRun.command];
+  return { bundle, traceRoot, server, codexRun, captureArgs };
+}
+
+/** Reduces a bundle with Codex itself and returns the bytes of its state. */
+async function referenceState(bundle: string): Promise<string> {
+  const home = join(directory, 'reference-home');
+  const temporary = join(directory, 'reference-tmp');
+  for (const path of [home, temporary]) mkdirSync(path, { recursive: true });
+  const output = join(directory, 'reference-state.json');
+  const env = { HOME: home, CODEX_HOME: home, TMPDIR: temporary };
+  const { status, stderr } = await run(codex, ['debug', 'trace-reduce', bundle, '-o', output], env);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const state = readText(output);
+  rmSync(output);
+  return state;
+}
+
+/** Codex outlives its capture; both and what they started are one process group. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGKILL');
+  } catch {
+    // All of them had ended.
+  }
+}
+
+beforeEach(async (context) => {
+  requireRoot(context);
+  codex = await fetchCodex('0.169.0');
+}, fetchTimeoutMs);
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('codex exec with a tool call, captured to its end', () => {
+  let recording: Promise<Place & { finished: Finished }> | undefined;
+  /** Recorded once, for all tests. */
+  const recorded = () => {
+    recording ??= (async () => {
+      const place = await prepare('whole', demoSteps);
+      const finished = await run(process.execPath, place.captureArgs, place.codexRun.env);
+      await place.server.close();
+      return { ...place, finished };
+    })();
+    return recording;
+  };
+
+  test('ends in order and loses nothing', async () => {
+    const { finished, server, bundle } = await recorded();
+    expect(finished.stderr).not.toMatch(/warn|error/i);
+    expect(finished.status).toBe(0);
+    expect(finished.stdout).toContain('"type":"turn.completed"');
+    expect(server.requests).toHaveLength(demoSteps.length);
+    expect(readJson(bundle, 'capture.json')).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
+
+    const { status, stdout } = await runAgsight('verify', bundle, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'ok', findings: [] });
+    expect(status).toBe(0);
+  });
+
+  test('the reference accepts the bundle and reduces it to the same bytes', async () => {
+    const { bundle } = await recorded();
+    expect(await referenceState(bundle)).toBe(readText(bundle, 'state.json'));
+  });
+
+  test("agrees with Codex's own bundle on all that the model saw", async () => {
+    const { bundle, traceRoot } = await recorded();
+    const [own, ...others] = readdirSync(traceRoot);
+    expect(others).toEqual([]);
+    const inside = modelVisibleFacts(JSON.parse(await referenceState(join(traceRoot, own ?? ''))));
+    const outside = modelVisibleFacts(readJson(bundle, 'state.json'));
+    expect(outside).toEqual(inside);
+
+    // Guards against two empty states being equal.
+    expect(outside).toMatchObject({
+      threads: [{ status: 'completed' }],
+      turns: [{ status: 'completed' }],
+      inferences: [
+        { response_id: 'resp_mock_1', usage: { input_tokens: 4200, reasoning_output_tokens: 32 } },
+        { response_id: 'resp_mock_2', usage: { cached_input_tokens: 4096, output_tokens: 9000 } },
+      ],
+      tools: [{ tool_call_id: 'call_mock_1', kind: { type: 'exec_command' }, exit_code: 0 }],
+    });
+  });
+
+  test('finds the rollout file with its thread and session', async () => {
+    const { bundle, codexRun } = await recorded();
+    const { status, stdout } = await runAgsight('session-map', bundle, '--json');
+    expect(status).toBe(0);
+    const [thread] = Object.keys(readJson(bundle, 'state.json').threads);
+    const rollouts = tree(join(codexRun.codexHome, 'sessions')).filter((path) => path.endsWith('.jsonl'));
+    expect(JSON.parse(stdout).sessions).toMatchObject([
+      {
+        session_id: thread,
+        threads: [{ thread_id: thread, rollout_file: rollouts[0], cli_version: '0.169.0' }],
+      },
+    ]);
+  });
+
+  test('keeps the API key inside the evidence, and all of it from other users', async () => {
+    const { bundle, codexRun } = await recorded();
+    const holders: string[] = [];
+    for (const path of tree(bundle)) {
+      const status = statSync(path);
+      expect([relative(bundle, path), status.mode & 0o777]).toEqual([
+        relative(bundle, path),
+        status.isDirectory() ? 0o700 : 0o600,
+      ]);
+      if (status.isFile() && readFileSync(path).includes(codexRun.apiKey)) holders.push(dirname(path));
+    }
+    expect(new Set(holders)).toEqual(new Set([join(bundle, 'evidence')]));
+  });
+});
+
+test('a capture killed in the middle of an answer leaves what it had seen', async () => {
+  const { bundle, server, codexRun, captureArgs } = await prepare('killed', stalledSteps);
+  const capture = spawn(process.execPath, captureArgs, {
+    env: codexRun.env,
+    stdio: 'ignore',
+    detached: true,
+  });
+  const ended = new Promise((resolve) => capture.once('exit', (_, signal) => resolve(signal)));
+  try {
+    const evidence = (): Buffer[] =>
+      tree(join(bundle, 'evidence'))
+        .filter((path) => path.endsWith('.pb'))
+        .map((path) => readFileSync(path));
+    await expect
+      .poll(() => server.requests.length === 2 && evidence().some((bytes) => bytes.includes('resp_mock_2')), {
+        timeout: 30_000,
+      })
+      .toBe(true);
+    capture.kill('SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+  } finally {
+    await server.close();
+    killGroup(capture.pid);
+  }
+
+  const { status, stdout } = await runAgsight('verify', bundle, '--json');
+  expect(status).toBe(3);
+  expect(JSON.parse(stdout)).toMatchObject({ verdict: 'incomplete', end: null });
+
+  await interpretBundle(bundle);
+  const state = JSON.parse(await referenceState(bundle));
+  expect(modelVisibleFacts(state)).toMatchObject({
+    inferences: [{ response_id: 'resp_mock_1', status: 'completed' }, { response_id: 'resp_mock_2' }],
+    tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
+  });
+});
