@@ -74,7 +74,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   for (const warning of summary.warnings) note(`agsight: ${warning}`);
   let incomplete = summary.lost_events > 0;
   if (options.raw !== true) {
-    const { interpretBundle } = await import('../interpret/interpret.js');
+    const { interpretBundle } = await import('../interpret/interpret-bundle.js');
     const { reduceBundles } = await import('../reduce/reduce.js');
     const interpreted = await interpretBundle(output);
     const reduced = await reduceBundles(output);
