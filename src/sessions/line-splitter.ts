@@ -60,7 +60,7 @@ export class LineSplitter {
   #take(lines: Line[], rest: Buffer, ended: boolean): void {
     const length = this.#heldBytes + rest.length;
     const { number, place } = { number: this.#number, place: this.#place };
-    const whole = this.#heldBytes === 0 ? rest : Buffer.concat([...this.#held, rest]);
+    const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
     this.#number++;
@@ -69,6 +69,7 @@ export class LineSplitter {
       lines.push({ number, place, bytes: undefined, ended });
       return;
     }
+    const whole = held.length === 0 ? rest : Buffer.concat([...held, rest]);
     const hasMark = place === 0 && whole.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
     const bytes = hasMark ? whole.subarray(BYTE_ORDER_MARK.length) : whole;
     if (bytes.length > 0 && !(bytes.length === 1 && bytes[0] === 13))

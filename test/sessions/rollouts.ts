@@ -1,0 +1,64 @@
+// The recorded rollout files of test/fixtures/rollouts, and rollout files made line by line.
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Rollout, RolloutScan } from '../../src/sessions/rollout-file.js';
+
+export const FIXTURES = fileURLToPath(new URL('../fixtures/rollouts', import.meta.url));
+
+/** Paths of a run's rollout files, by name. */
+export function recorded(run: string): string[] {
+  const directory = join(FIXTURES, run);
+  return readdirSync(directory)
+    .filter((name) => name.startsWith('rollout-'))
+    .sort()
+    .map((name) => join(directory, name));
+}
+
+export function scanBytes(name: string, bytes: Uint8Array, size = bytes.length): Rollout | undefined {
+  const scan = new RolloutScan(name);
+  const chunk = Buffer.alloc(Math.max(size, 1));
+  for (let at = 0; at < bytes.length; at += size) {
+    const part = bytes.subarray(at, at + size);
+    chunk.set(part);
+    scan.push(chunk.subarray(0, part.length));
+    chunk.fill('!');
+  }
+  return scan.end();
+}
+
+export function scanFile(path: string): Rollout | undefined {
+  return scanBytes(basename(path), readFileSync(path));
+}
+
+/** A UUIDv7-like id whose order is that of `time`. */
+export function idAt(time: number): string {
+  return `${String(time).padStart(8, '0')}-0000-7000-8000-000000000000`;
+}
+
+export function fileName(threadId: string): string {
+  return `rollout-2026-01-02T03-04-05-${threadId}.jsonl`;
+}
+
+/** One line of a rollout file. */
+export function line(type: string, payload: object, fields: object = {}): string {
+  return JSON.stringify({ timestamp: '2026-01-02T03:04:05.000Z', type, payload, ...fields });
+}
+
+export function turn(id: string, model = 'gpt-5.5'): string[] {
+  return [
+    line('event_msg', { type: 'task_started', turn_id: id }),
+    line('turn_context', { turn_id: id, model }),
+  ];
+}
+
+/** A token_count whose total and last response are `total` and `last` input tokens. */
+export function tokenCount(total: number, last: number): string {
+  const usage = (tokens: number) => ({ input_tokens: tokens, output_tokens: 0, total_tokens: tokens });
+  const info = { total_token_usage: usage(total), last_token_usage: usage(last) };
+  return line('event_msg', { type: 'token_count', info });
+}
+
+export function scanLines(threadId: string, lines: readonly string[]): Rollout | undefined {
+  return scanBytes(fileName(threadId), Buffer.from(`${lines.join('\n')}\n`));
+}
