@@ -1,7 +1,7 @@
 // Starts the command of `agsight capture -- CMD`: found first, then stopped before its first instruction, so
 // that everything can be in place when it runs.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,8 +36,11 @@ export interface StoppedCommand {
   pid: number;
   /** Lets it run. */
   resume(): void;
-  child: ChildProcess;
-  /** Settles when the command has ended. */
+  /** Passes on a signal that asked us to stop, unless the terminal has sent it to the command as well. */
+  forward(signal: unknown): void;
+  /** Lets us exit although it may still run. */
+  leave(): void;
+  /** Settles when it has ended. */
   ended: Promise<void>;
 }
 
@@ -69,5 +72,14 @@ export async function startStopped(command: readonly string[]): Promise<StoppedC
     }
     await delay(1);
   }
-  return { pid, resume: () => process.kill(pid, 'SIGCONT'), child, ended };
+  return {
+    pid,
+    ended,
+    resume: () => child.kill('SIGCONT'),
+    forward(signal) {
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
+      child.kill(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
+    },
+    leave: () => child.unref(),
+  };
 }

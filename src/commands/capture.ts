@@ -61,8 +61,12 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
 
   const output = options.output ?? defaultBundleDirectory(new Date());
   const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  // A second signal finds no handler and ends us at once; the evidence so far is whole all the same.
+  const onSignal = (signal: NodeJS.Signals): void => {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    stop.abort(signal);
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   const summary = await capture({
     output,
     target: options.pid === undefined ? { command } : { pids: options.pid },

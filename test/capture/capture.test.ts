@@ -222,6 +222,14 @@ test('the duration and a stop end a capture whose target goes on', async () => {
   child.kill();
 });
 
+test('a command is told to stop as we are, and recorded until it has', async () => {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort('SIGTERM'), 300);
+  const summary = await capture(options({ target: { command: [generator, 's30000'] }, stop: stop.signal }));
+  expect(summary.end_reason).toBe('interrupted');
+  expect((await events()).filter(isExit).map(({ signal }) => signal)).toEqual([15]);
+});
+
 test('a program that was replaced on disk is recorded as it runs', async () => {
   const copy = join(directory, 'program');
   execFileSync('cp', [generator, copy]);
