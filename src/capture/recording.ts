@@ -156,7 +156,10 @@ export class Recording {
     };
     let grace: NodeJS.Timeout | undefined;
     const onStop = (): void => {
-      if (command === undefined || this.#alive.size === 0) return endFor('interrupted');
+      if (command === undefined || this.#alive.size === 0) {
+        endFor('interrupted');
+        return;
+      }
       reason = 'interrupted';
       command.forward(stop.reason);
       grace = setTimeout(() => end.abort(), graceMs);
