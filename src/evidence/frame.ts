@@ -2,7 +2,7 @@
 // damage. What a payload means is codec.ts, where the bytes come from is reader.ts.
 import { crc32c } from './crc32c.js';
 
-export const FRAME_HEADER_BYTES = 8;
+const FRAME_HEADER_BYTES = 8;
 /** Largest payload. A length beyond it is damage, not data. */
 export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 

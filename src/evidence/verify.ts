@@ -12,9 +12,9 @@ import { type StreamGap, StreamGaps } from './stream-gaps.js';
  * `incomplete`: something is missing that a capture can lose (it was killed, the ring was full).
  * `altered`: the files are not what the capture wrote.
  */
-export type Verdict = 'ok' | 'incomplete' | 'altered';
+type Verdict = 'ok' | 'incomplete' | 'altered';
 
-export interface Finding {
+interface Finding {
   verdict: Exclude<Verdict, 'ok'>;
   kind:
     | EvidenceAnomaly['kind']

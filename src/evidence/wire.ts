@@ -61,7 +61,7 @@ export interface WireTls {
   missingReason: number;
 }
 
-export interface WireCaptureStart {
+interface WireCaptureStart {
   formatVersion: number;
   agsightVersion: string;
   hostname: string;

@@ -180,7 +180,7 @@ export class EvidenceWriter {
     }
     buf.copyWithin(0, end, pos);
     this.#batch.pos = pos - end;
-    this.#hashed = Math.max(this.#hashed - end, 0);
+    this.#hashed = 0;
     this.#written += end;
     const left = wholeFrames(buf, this.#batch.pos).frames;
     this.#frames += this.#framesInBatch - left;

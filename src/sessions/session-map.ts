@@ -9,7 +9,7 @@ import { parseRolloutName } from './rollout-name.js';
 import { findRollouts, reasonToSkip, type SkippedFile } from './rollout-search.js';
 import { noUsage, type TokenUsage } from './token-usage.js';
 
-export interface MappedResponse {
+interface MappedResponse {
   response_id: string;
   /** The process that received it, where that is known. */
   pid: number | null;

@@ -23,7 +23,7 @@ const tls = {
   offset: count,
 };
 
-export const tlsEvent = fc.oneof(
+const tlsEvent = fc.oneof(
   fc.record({ ...tls, data: bytes, missing: fc.constant(0) }),
   fc.record({
     ...tls,
@@ -93,7 +93,7 @@ const checkpointEvent = fc.record({
   bytes: count,
 });
 
-export const captureEndEvent = fc.record({
+const captureEndEvent = fc.record({
   ...base,
   kind: fc.constant('capture-end' as const),
   reason: text,

@@ -228,9 +228,10 @@ describe('RolloutScan', () => {
       record(child, 'before the start', 2),
       record(child, 'ours', 3),
       record(parent, 'theirs again', 4),
-      record(child, 'ours', 5),
+      record(child, 'ours too', 5),
+      record(child, 'ours', 6),
     ]);
-    expect(rollout).toMatchObject({ responseIds: ['ours'], usage: { total_tokens: 10 } });
+    expect(rollout).toMatchObject({ responseIds: ['ours', 'ours too'], usage: { total_tokens: 20 } });
   });
 
   it('takes the thread for the session when the first line names none', () => {

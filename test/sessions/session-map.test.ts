@@ -227,6 +227,13 @@ describe('mapSessions of a bundle', () => {
     expect(shape(await mapSessions([bundle]))).toEqual([[ROOT, ROOT, ALPHA, BETA]]);
   });
 
+  it('takes each thread for a session of its own when the trace does not name the root', async () => {
+    const bundle = temporaryDirectory();
+    writeFileSync(join(bundle, 'manifest.json'), '{}');
+    writeFileSync(join(bundle, 'trace.jsonl'), trace.subarray(trace.indexOf(10) + 1));
+    expect(shape(await mapSessions([bundle]))).toEqual([ROOT, ALPHA, BETA].map((thread) => [thread, thread]));
+  });
+
   it('reports damaged lines and a trace that is missing', async () => {
     const { bundle } = makeBundle([]);
     const file = join(bundle, 'trace.jsonl');
