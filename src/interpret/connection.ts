@@ -48,7 +48,7 @@ export class HttpConnection {
   readonly #requests: Http1Decoder<RequestHead>;
   readonly #responses: Http1Decoder<ResponseHead>;
   /** Requests without a whole response, oldest first. */
-  #outstanding: Outstanding[] = [];
+  readonly #outstanding: Outstanding[] = [];
   #sending: ExchangeObserver | undefined;
   #receiving: ExchangeObserver | undefined;
   #responseFramingLost = false;
@@ -80,10 +80,12 @@ export class HttpConnection {
     this.#timeNs = timeNs;
     this.#requests.finish();
     this.#responses.finish();
+    if (this.#responseFramingLost) this.#dropOutstanding(0);
   }
 
   /** Adds what the streams lost to the anomalies; called once, when no more events come. */
   reportLosses(): void {
+    if (this.#responseFramingLost) this.#dropOutstanding(0);
     for (const [direction, stream] of Object.entries(this.#streams)) {
       const where = `connection ${this.id} of process ${this.pid}, ${direction}`;
       if (stream.gaps > 0) {
@@ -98,7 +100,7 @@ export class HttpConnection {
   #requestHandler(): Http1Handler<RequestHead> {
     return {
       head: (head) => {
-        if (this.#responseFramingLost) this.#dropOutstanding();
+        if (this.#responseFramingLost) this.#dropOutstanding(0);
         this.#messages += 1;
         this.#sending = this.#route(this, head, this.#timeNs);
         this.#outstanding.push({ method: head.method, observer: this.#sending });
@@ -118,6 +120,7 @@ export class HttpConnection {
     return {
       head: (head) => {
         this.#messages += 1;
+        this.#responseFramingLost = false;
         this.#receiving = this.#outstanding.shift()?.observer;
         if (this.#receiving === undefined) {
           this.#anomalies.add(
@@ -135,6 +138,7 @@ export class HttpConnection {
       },
       lost: (reason) => {
         this.#responseFramingLost = true;
+        if (this.#outstanding.length > 1) this.#dropOutstanding(1);
         this.#lost('receive', reason);
       },
       upgraded: () => this.#requests.upgrade(),
@@ -147,13 +151,15 @@ export class HttpConnection {
     else this.#anomalies.add('framing-lost', `${where}: ${reason}`);
   }
 
-  /** A client that sends its next request has done with the responses before it. */
-  #dropOutstanding(): void {
-    this.#responseFramingLost = false;
-    for (const { observer } of this.#outstanding) {
+  /**
+   * After a loss: the responses to all but the newest `kept` requests are gone. Agents do not pipeline, so one
+   * that sends its next request has done with the responses before it.
+   */
+  #dropOutstanding(kept: 0 | 1): void {
+    if (kept === 0) this.#responseFramingLost = false;
+    for (const { observer } of this.#outstanding.splice(0, this.#outstanding.length - kept)) {
       this.#anomalies.add('unpaired-message', `a request on connection ${this.id} of process ${this.pid}`);
       observer.responseLost();
     }
-    this.#outstanding = [];
   }
 }

@@ -148,8 +148,9 @@ export class ResponsesCall implements ExchangeObserver {
       );
     }
     if (this.end !== undefined) return;
-    if (this.#gap) this.#unknown();
-    else if (end.complete) this.#ended({ kind: 'failed', error: 'stream ended without a final event' });
+    if (this.#gap || end.how === 'damaged') this.#unknown();
+    else if (end.how === 'whole')
+      this.#ended({ kind: 'failed', error: 'stream ended without a final event' });
   }
 
   responseLost(): void {
@@ -164,10 +165,11 @@ export class ResponsesCall implements ExchangeObserver {
     }
     if (this.#requestBytes > CALL_LIMITS.bodyBytes) return this.#overLimit('request');
     const text = Buffer.concat(this.#requestBody).toString('utf8');
-    const body = end.complete ? parseObject(text) : undefined;
+    const whole = end.how === 'whole';
+    const body = whole ? parseObject(text) : undefined;
     const input = arrayAt(body, 'input');
     if (body === undefined || input === undefined) {
-      const why = end.complete ? 'not a JSON object with an input list' : 'bytes are missing';
+      const why = whole ? 'not a JSON object with an input list' : 'bytes are missing';
       this.#anomalies.add('unreadable-request', `${this.#where()}: ${why}`);
       return undefined;
     }
@@ -233,7 +235,7 @@ export class ResponsesCall implements ExchangeObserver {
       this.#ended({ kind: 'http-error', error: `HTTP ${this.status}${body === '' ? '' : `: ${body}`}` });
       return;
     }
-    const response = end.complete ? parseObject(text) : undefined;
+    const response = end.how === 'damaged' ? undefined : parseObject(text);
     if (response !== undefined)
       this.#final(`response.${stringAt(response, 'status') ?? 'completed'}`, response);
   }

@@ -24,10 +24,10 @@ export const HTTP1_LIMITS = {
   chunkLineBytes: 4 * 1024,
 } as const;
 
-/** Why a message ended. `complete` is false when bytes of it are not known. */
 export interface MessageEnd {
-  complete: boolean;
-  /** Bytes of the body that fell into gaps; what follows an incomplete end is not counted. */
+  /** `whole` with every byte known; `damaged` when some are missing or malformed; `cut` when the connection ended first. */
+  how: 'whole' | 'damaged' | 'cut';
+  /** Bytes of the body that fell into gaps, as far as the framing tells. */
   missingBytes: number;
   /** Fields after a chunked body. */
   trailers: HeaderFields;
@@ -142,11 +142,11 @@ export class Http1Decoder<Head> {
       case 'fixed-body':
         this.#bodyGap(Math.min(length, this.#left));
         if (length > this.#left) {
-          this.#end(true);
+          this.#end('whole');
           this.#lose('gap');
         } else {
           this.#left -= length;
-          if (this.#left === 0) this.#end(true);
+          if (this.#left === 0) this.#end('whole');
         }
         return;
       case 'chunk-data':
@@ -166,10 +166,12 @@ export class Http1Decoder<Head> {
     }
   }
 
-  /** The connection is over: ends the message that is still open. Harmless when called twice. */
+  /**
+   * The connection is over: the message that is still open is cut, also one whose body goes on until the close,
+   * for nobody saw the close. Harmless when called twice.
+   */
   finish(): void {
-    if (this.#state === 'open-body') this.#end(true);
-    else if (this.#inMessage()) this.#end(false);
+    if (this.#inMessage()) this.#end('cut');
     this.#state = 'upgraded';
   }
 
@@ -184,7 +186,7 @@ export class Http1Decoder<Head> {
     this.#handler.body(bytes.subarray(at, end));
     if (this.#left === 0) {
       if (this.#state === 'chunk-data') this.#state = 'chunk-end';
-      else this.#end(true);
+      else this.#end('whole');
     }
     return end;
   }
@@ -243,12 +245,12 @@ export class Http1Decoder<Head> {
     this.#handler.head(head);
     switch (framing.kind) {
       case 'none':
-        this.#end(true);
+        this.#end('whole');
         return;
       case 'length':
         this.#left = framing.bytes;
         this.#state = 'fixed-body';
-        if (framing.bytes === 0) this.#end(true);
+        if (framing.bytes === 0) this.#end('whole');
         return;
       case 'chunked':
         this.#state = 'chunk-size';
@@ -257,7 +259,7 @@ export class Http1Decoder<Head> {
         this.#state = 'open-body';
         return;
       case 'upgrade':
-        this.#end(true);
+        this.#end('whole');
         this.#state = 'upgraded';
         this.#handler.upgraded();
     }
@@ -275,7 +277,7 @@ export class Http1Decoder<Head> {
   }
 
   #takeTrailers(): void {
-    this.#end(true, parseFields(this.#takeSection()));
+    this.#end('whole', parseFields(this.#takeSection()));
   }
 
   #takeSection(): string[] {
@@ -291,13 +293,14 @@ export class Http1Decoder<Head> {
     this.#handler.bodyGap(length);
   }
 
-  #end(framed: boolean, trailers: HeaderFields = []): void {
+  #end(how: MessageEnd['how'], trailers: HeaderFields = []): void {
     this.#state = 'head';
-    this.#handler.end({ complete: framed && this.#missing === 0, missingBytes: this.#missing, trailers });
+    const known = this.#missing === 0;
+    this.#handler.end({ how: known ? how : 'damaged', missingBytes: this.#missing, trailers });
   }
 
   #lose(reason: LossReason): void {
-    if (this.#inMessage()) this.#end(false);
+    if (this.#inMessage()) this.#end('damaged');
     this.#line = [];
     this.#lineBytes = 0;
     this.#takeSection();
