@@ -1,0 +1,125 @@
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { EvidenceWriter } from '../../src/evidence/writer.js';
+import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
+import { captureStart, evidenceOf, Wire, wireRecording } from '../support/wire.js';
+import {
+  answer,
+  completed,
+  done,
+  readBack,
+  request,
+  response,
+  snapshot,
+  temporaryDirectory,
+  userMessage,
+} from './story.js';
+
+/** A bundle directory with the evidence of these events. */
+function bundleOf(events: ReturnType<typeof evidenceOf>): string {
+  const directory = temporaryDirectory();
+  const writer = new EvidenceWriter(directory);
+  for (const event of events) {
+    if (event.kind === 'capture-end') writer.end(event);
+    else if (event.kind !== 'checkpoint') writer.append(event);
+  }
+  writer.close();
+  return directory;
+}
+
+test('one root thread: the trace stands beside the evidence, closed to others', async () => {
+  const bundle = bundleOf(evidenceOf(wireRecording('exec')));
+  const { bundles, exchanges, anomalies, evidenceAnomalies } = await interpretBundle(bundle);
+  expect(bundles).toEqual([bundle]);
+  expect(readdirSync(bundle).sort()).toEqual(['evidence', 'manifest.json', 'payloads', 'trace.jsonl']);
+  expect(statSync(join(bundle, 'payloads')).mode & 0o777).toBe(0o700);
+  for (const [file, content] of Object.entries(snapshot(bundle)))
+    expect(`${file} ${content}`).toMatch(/^\S+ 600 /);
+  expect(exchanges).toHaveLength(2);
+  expect([anomalies, evidenceAnomalies]).toEqual([[], []]);
+});
+
+test('several root threads: each has a bundle of its own below rollouts', async () => {
+  const recording = wireRecording('fork');
+  const bundle = bundleOf(evidenceOf(recording));
+  const { bundles, rootThreadIds } = await interpretBundle(bundle);
+  expect(rootThreadIds).toEqual(recording.expected.map(({ threads: [thread] }) => thread?.thread_id));
+  expect(bundles).toEqual(rootThreadIds.map((id) => join(bundle, 'rollouts', id)));
+  expect(readdirSync(bundle).sort()).toEqual(['evidence', 'rollouts']);
+  for (const [index, dir] of bundles.entries()) {
+    expect(readBack(dir).manifest.root_thread_id).toBe(rootThreadIds[index]);
+  }
+});
+
+test('a second interpretation takes the place of the first and gives the same bytes', async () => {
+  const bundle = bundleOf(evidenceOf(wireRecording('exec')));
+  await interpretBundle(bundle);
+  const first = snapshot(bundle);
+  writeFileSync(join(bundle, 'payloads', '99.json'), '{}');
+  mkdirSync(join(bundle, 'rollouts', 'old'), { recursive: true });
+  writeFileSync(join(bundle, 'rollouts', 'old', 'manifest.json'), '{}');
+  await interpretBundle(bundle);
+  expect(snapshot(bundle)).toEqual(first);
+});
+
+test('a rollouts directory with something else in it is left alone', async () => {
+  const bundle = bundleOf(evidenceOf(wireRecording('exec')));
+  mkdirSync(join(bundle, 'rollouts', 'mine'), { recursive: true });
+  await expect(interpretBundle(bundle)).rejects.toMatchObject({ code: 'not-ours' });
+  expect(readdirSync(bundle).sort()).toEqual(['evidence', 'rollouts']);
+});
+
+test('evidence that breaks off is told as far as it goes', async () => {
+  const events = evidenceOf(wireRecording('exec')).filter(({ kind }) => kind !== 'capture-end');
+  const bundle = bundleOf(events);
+  const { evidenceAnomalies } = await interpretBundle(bundle);
+  expect(evidenceAnomalies.map(({ kind }) => kind)).toEqual(['no-end']);
+  expect(readBack(bundle).all('inference_completed')).toHaveLength(2);
+  expect(readBack(bundle).all('recording_completed')).toEqual([]);
+});
+
+test('a thread id from the wire never becomes a path', async () => {
+  const wires = [new Wire(1), new Wire(2)];
+  const bundle = bundleOf([
+    captureStart(1n),
+    ...wires.flatMap((wire, index) =>
+      wire.piece('send', request({ threadId: '../'.repeat(index + 1), turnId: `t${index}` }), 2n),
+    ),
+  ]);
+  const { bundles } = await interpretBundle(bundle);
+  expect(bundles.map((dir) => dir.slice(bundle.length))).toEqual([
+    '/rollouts/thread-2e2e2f',
+    '/rollouts/thread-2e2e2f2e2e2f',
+  ]);
+});
+
+test('nothing that is written holds a secret, planted in whatever place', async () => {
+  const key = `sk-${'a1B2'.repeat(6)}`;
+  const text = `use ${key} please`;
+  const wire = new Wire();
+  const headers = [`cookie: id=${key}`, `x-api-key: ${key}`, `chatgpt-account-id: ${key}`];
+  const call = {
+    type: 'function_call',
+    id: 'fc',
+    call_id: 'c',
+    name: 'exec_command',
+    arguments: JSON.stringify({ cmd: text }),
+  };
+  const bundle = bundleOf([
+    captureStart(1n),
+    ...wire.piece('send', request({ input: [userMessage(text)], headers, body: { metadata: { key } } }), 2n),
+    ...wire.piece('receive', response(done(call), done(answer(text)), completed()), 3n),
+    ...new Wire(2).piece('send', request({ inferenceCallId: 'call-2' }), 4n),
+    ...new Wire(2).piece('receive', `HTTP/1.1 401 No\r\ncontent-length: ${text.length}\r\n\r\n${text}`, 5n),
+  ]);
+  const result = await interpretBundle(bundle);
+  const written = Object.entries(snapshot(bundle)).filter(([file]) => !file.startsWith('evidence'));
+  expect(written.length).toBeGreaterThan(5);
+  for (const [file, content] of written) {
+    expect(`${file}: ${content}`).not.toContain(key);
+    expect(`${file}: ${content}`).not.toContain('mock-key');
+  }
+  expect(written.map(([, content]) => content).join('')).toMatch(/use \[redacted:[0-9a-f]{12}\] please/);
+  expect(result.redactions).toBeGreaterThan(4);
+});
