@@ -41,7 +41,7 @@ export function isResponsesCall(head: RequestHead): boolean {
 }
 
 export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Exchange {
-  const ids = call.request?.ids;
+  const { ids } = call;
   const ended = call.end?.kind === 'http-error' ? 'failed' : call.end?.kind;
   return {
     pid: call.pid,
@@ -52,7 +52,7 @@ export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Ex
     call: {
       inTrace: outcome !== undefined,
       outcome: outcome ?? ended ?? 'unknown',
-      model: call.request?.model,
+      model: call.model,
       threadId: ids?.threadId,
       turnId: ids?.turnId,
       requestKind: ids?.requestKind,

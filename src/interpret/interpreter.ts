@@ -12,7 +12,7 @@ import { type Exchange, isResponsesCall, OtherExchange, summarize } from './exch
 import type { JsonObject } from './json.js';
 import { Processes } from './processes.js';
 import { Redactor } from './redact.js';
-import { type CallEnd, type CallSink, ResponsesCall } from './responses-call.js';
+import { type CallEnd, type CallRequest, type CallSink, ResponsesCall } from './responses-call.js';
 import { Rollout, type Shared } from './rollout.js';
 import type { Thread } from './thread.js';
 import { toMs } from './time.js';
@@ -116,26 +116,26 @@ export class Interpreter {
   };
 
   readonly #sink: CallSink = {
-    requested: (call) => this.#requested(call),
+    requested: (call, request) => this.#requested(call, request),
     item: (call: ResponsesCall, item: JsonObject, timeNs: bigint) =>
       this.#threadOf.get(call)?.item(call, item, timeNs),
     ended: (call: ResponsesCall, end: CallEnd, timeNs: bigint) =>
       this.#threadOf.get(call)?.ended(call, end, timeNs),
   };
 
-  #requested(call: ResponsesCall): void {
-    const { request } = call;
-    if (request === undefined || this.#shared === undefined) return;
-    const { threadId, turnId, sessionId, subagentKind, requestKind } = request.ids;
+  #requested(call: ResponsesCall, request: CallRequest): void {
+    const { ids } = call;
+    if (ids === undefined || this.#shared === undefined) return;
+    const { threadId, turnId, sessionId, subagentKind, requestKind } = ids;
     // Warm-ups and compactions are no inferences of a turn.
     if (requestKind !== undefined && requestKind !== TURN) return;
     if (threadId === undefined || turnId === undefined) {
-      this.#anomalies.add('no-thread', `process ${call.pid}, model ${request.model}`);
+      this.#anomalies.add('no-thread', `process ${call.pid}, model ${call.model ?? 'unknown'}`);
       return;
     }
     // Only agents that a thread spawned share its bundle; a review, say, is a rollout of its own.
     const root = subagentKind === 'thread_spawn' ? (sessionId ?? threadId) : threadId;
-    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, request.ids);
+    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, ids);
     this.#threadOf.set(call, thread);
     thread.requested(call, request, turnId);
   }
@@ -160,8 +160,11 @@ export class Interpreter {
 
   #exit(event: ExitEvent): void {
     const exit = this.#processes.exit(event);
-    for (const connection of this.#connections.values()) {
-      if (connection.pid === event.pid) connection.finish(event.timeNs);
+    for (const [id, connection] of this.#connections) {
+      if (connection.pid !== event.pid) continue;
+      connection.finish(event.timeNs);
+      connection.reportLosses();
+      this.#connections.delete(id);
     }
     for (const rollout of this.#rollouts.values()) {
       for (const thread of rollout.threads) thread.exited(event.pid, exit);

@@ -29,10 +29,11 @@ export type CallEnd =
   | { kind: 'unknown' };
 
 export interface CallSink {
-  /** The request is whole. */
-  requested(call: ResponsesCall): void;
+  /** The request is whole. What it holds is not kept: take what is needed. */
+  requested(call: ResponsesCall, request: CallRequest): void;
   /** The model has finished an output item. */
   item(call: ResponsesCall, item: JsonObject, timeNs: bigint): void;
+  /** Afterwards the call forgets its items. */
   ended(call: ResponsesCall, end: CallEnd, timeNs: bigint): void;
 }
 
@@ -42,8 +43,6 @@ export interface CallRequest {
   text: string;
   body: JsonObject;
   input: readonly unknown[];
-  model: string;
-  ids: WireIds;
 }
 
 const TERMINAL = new Set(['response.completed', 'response.failed', 'response.incomplete', 'error']);
@@ -56,7 +55,9 @@ export class ResponsesCall implements ExchangeObserver {
   /** When the request's head had been sent, and when the last piece of the response was received. */
   readonly startedNs: bigint;
   lastNs: bigint;
-  request: CallRequest | undefined;
+  /** Undefined until the request has been read, and for good when it cannot be. */
+  ids: WireIds | undefined;
+  model: string | undefined;
   status: number | undefined;
   responseId: string | undefined;
   upstreamRequestId: string | undefined;
@@ -67,6 +68,7 @@ export class ResponsesCall implements ExchangeObserver {
   readonly #sink: CallSink;
   readonly #anomalies: Anomalies;
   #requestBody: Buffer[] = [];
+  #isRequestRead = false;
   #requestBytes = 0;
   #stream: SseDecoder | undefined;
   #responseBody: Buffer[] | undefined;
@@ -96,11 +98,16 @@ export class ResponsesCall implements ExchangeObserver {
 
   requestEnd(end: MessageEnd, timeNs: bigint): void {
     this.lastNs = timeNs;
-    this.request = this.#readRequest(end);
+    const request = this.#readRequest(end);
     this.#requestBody = [];
-    if (this.request === undefined) return;
-    this.#sink.requested(this);
-    if (this.end !== undefined) this.#sink.ended(this, this.end, timeNs);
+    this.#isRequestRead = true;
+    if (request !== undefined) {
+      this.ids = wireIds(this.head, request.body);
+      this.model = stringAt(request.body, 'model');
+      this.#sink.requested(this, request);
+    }
+    // A server may answer before it has read all.
+    if (this.end !== undefined) this.#tellEnd(this.end, timeNs);
   }
 
   responseHead(head: ResponseHead, timeNs: bigint): void {
@@ -139,13 +146,11 @@ export class ResponsesCall implements ExchangeObserver {
     this.lastNs = timeNs;
     this.#stream?.finish();
     if (this.end === undefined && this.#responseBody !== undefined) this.#wholeBody(this.#responseBody, end);
+    const dropped = this.#stream?.dropped ?? 0;
     this.#responseBody = undefined;
-    if (this.#stream !== undefined && this.#stream.dropped > 0) {
-      this.#anomalies.add(
-        'unreadable-event',
-        `${this.#where()}: longer than the limit`,
-        this.#stream.dropped,
-      );
+    this.#stream = undefined;
+    if (dropped > 0) {
+      this.#anomalies.add('unreadable-event', `${this.#where()}: longer than the limit`, dropped);
     }
     if (this.end !== undefined) return;
     if (this.#gap || end.how === 'damaged') this.#unknown();
@@ -173,7 +178,7 @@ export class ResponsesCall implements ExchangeObserver {
       this.#anomalies.add('unreadable-request', `${this.#where()}: ${why}`);
       return undefined;
     }
-    return { text, body, input, model: stringAt(body, 'model') ?? 'unknown', ids: wireIds(this.head, body) };
+    return { text, body, input };
   }
 
   #event({ event, data }: SseEvent): void {
@@ -247,7 +252,12 @@ export class ResponsesCall implements ExchangeObserver {
 
   #ended(end: CallEnd): void {
     this.end = end;
-    if (this.request !== undefined) this.#sink.ended(this, end, this.lastNs);
+    if (this.#isRequestRead) this.#tellEnd(end, this.lastNs);
+  }
+
+  #tellEnd(end: CallEnd, timeNs: bigint): void {
+    this.#sink.ended(this, end, timeNs);
+    this.items = [];
   }
 
   #overLimit(which: string): undefined {

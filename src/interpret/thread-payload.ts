@@ -56,7 +56,7 @@ export function threadMetadata(
     agent_role: null,
     session_source: sessionSource(thread.ids, thread.agentPath),
     cwd: workingDirectory(request.input) ?? null,
-    model: request.model,
+    model: call.model ?? null,
     provider_name: providerName(call),
   });
 }

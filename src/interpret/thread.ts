@@ -18,8 +18,14 @@ import {
   threadMetadata,
 } from './thread-payload.js';
 import type { Place } from './timeline.js';
-import { isReadableInvocation, requestedTool, type ToolOutput, toolOutput } from './tool-call.js';
-import { type ToolRun, writeToolRuntime } from './tool-runtime.js';
+import {
+  commandOutput,
+  isReadableInvocation,
+  requestedTool,
+  type ToolOutput,
+  toolOutput,
+} from './tool-call.js';
+import { finishToolRuntime, type ToolRun, toolRun, writeToolRuntime } from './tool-runtime.js';
 import {
   boundaryOf,
   type Inference,
@@ -66,7 +72,7 @@ export class Thread {
 
   /** A request is whole: what it carries back ends, and an inference of `turnId` begins. */
   requested(call: ResponsesCall, request: CallRequest, turnId: string): void {
-    const retried = this.#inferences.get(request.ids.inferenceCallId ?? '');
+    const retried = this.#inferences.get(call.ids?.inferenceCallId ?? '');
     if (retried !== undefined && retried.inference.ended === undefined) {
       retried.inference.call = call;
       this.#of.set(call, retried);
@@ -93,7 +99,7 @@ export class Thread {
     this.#accept(item, turn, timeNs, 'after');
     const tool = requestedTool(item);
     if (tool === undefined || !this.#rollout.claim('tool call', tool.callId)) return;
-    const run: ToolRun = { tool, startedNs: timeNs, endedNs: undefined, output: undefined, turnId: turn.id };
+    const run = toolRun(tool, turn.id, timeNs);
     inference.tools.push(run);
     this.#tools.set(tool.callId, run);
     const invocation = isReadableInvocation(tool)
@@ -155,7 +161,7 @@ export class Thread {
       };
       this.#event(ending.timeNs, turn, ended, ending.place);
     }
-    for (const tool of this.#tools.values()) writeToolRuntime(this.#rollout, this.id, tool, this.#cwd);
+    for (const tool of this.#tools.values()) finishToolRuntime(this.#rollout, this.id, tool, this.#cwd);
     for (const { exit } of this.#runs) {
       if (exit === undefined) continue;
       this.#rollout.event(exit.timeNs, { type: 'thread_ended', thread_id: this.id, status: statusOf(exit) });
@@ -194,7 +200,7 @@ export class Thread {
 
   #begin(call: ResponsesCall, request: CallRequest, turn: Turn): void {
     const id =
-      request.ids.inferenceCallId ??
+      call.ids?.inferenceCallId ??
       derivedUuid(this.#rollout.shared.salt, 'inference', call.connection, call.startedNs);
     if (!this.#rollout.claim('inference', id)) return;
     const inference: Inference = {
@@ -213,7 +219,7 @@ export class Thread {
       inference_call_id: id,
       thread_id: this.id,
       codex_turn_id: turn.id,
-      model: request.model,
+      model: call.model ?? 'unknown',
       provider_name: providerName(call),
       request_payload: requestPayload(this.#rollout, request),
     });
@@ -236,13 +242,14 @@ export class Thread {
     const tool = this.#tools.get(output.callId);
     if (tool === undefined || tool.endedNs !== undefined) return;
     tool.endedNs = at;
-    tool.output = output;
+    tool.shownOutput = commandOutput(output.text);
     this.#event(at, turn, {
       type: 'tool_call_ended',
       tool_call_id: output.callId,
       status: output.status,
       result_payload: this.#rollout.payload('tool_result', output.result),
     });
+    writeToolRuntime(this.#rollout, this.id, tool, this.#cwd);
   }
 
   #accept(item: JsonObject, turn: Turn, at: bigint, place?: Place): void {

@@ -2,28 +2,52 @@
 // the kernel saw (argv, times, exit) is exact; what it did not see comes from the model's side and is marked.
 
 import { resolve } from 'node:path/posix';
+import type { ToolCallKind } from '../trace/raw-event.js';
 import { parseObject, stringAt } from './json.js';
+import type { ToolProcess } from './processes.js';
 import type { Rollout } from './rollout.js';
 import { later, toMs } from './time.js';
-import { commandOutput, type RequestedTool, type ToolOutput } from './tool-call.js';
+import type { RequestedTool } from './tool-call.js';
 
 /** A tool call from the model's request to the output sent back. */
 export interface ToolRun {
-  tool: RequestedTool;
+  callId: string;
+  kind: ToolCallKind;
   turnId: string;
+  /** The directory that the model asked for. */
+  workdir: string | undefined;
   startedNs: bigint;
+  /** When its output was sent back. */
   endedNs: bigint | undefined;
-  output: ToolOutput | undefined;
+  /** What the command had written, as the model was shown it. */
+  shownOutput: string | undefined;
+  isRuntimeWritten: boolean;
 }
 
 const NS_PER_S = 1_000_000_000n;
-/** The exit code that shells give to a command that a signal ended. */
+/** The exit code that shells, and Codex, give to a command that a signal ended. */
 const SIGNAL_BASE = 128;
 
+export function toolRun(tool: RequestedTool, turnId: string, startedNs: bigint): ToolRun {
+  const args = parseObject(stringAt(tool.invocation.payload, 'arguments') ?? '');
+  return {
+    callId: tool.callId,
+    kind: tool.kind,
+    turnId,
+    workdir: stringAt(args, 'workdir'),
+    startedNs,
+    endedNs: undefined,
+    shownOutput: undefined,
+    isRuntimeWritten: false,
+  };
+}
+
 /**
- * Adds tool_call_runtime_started and, when the process has ended, tool_call_runtime_ended for a command whose
- * process was seen. The reference needs a working directory: without one in the conversation there is nothing
- * to add. `pid` and `signal` are fields of our own.
+ * Adds tool_call_runtime_started and _ended for a command whose process was seen to end. One that still runs,
+ * or whose end is not in the evidence yet, is left to `finishToolRuntime`.
+ *
+ * The reference needs a working directory: without one in the conversation there is nothing to add. `pid` and
+ * `signal` are fields of our own.
  */
 export function writeToolRuntime(
   rollout: Rollout,
@@ -31,13 +55,34 @@ export function writeToolRuntime(
   run: ToolRun,
   threadCwd: string | undefined,
 ): void {
-  const { callId, kind, invocation } = run.tool;
-  if (kind.type !== 'exec_command') return;
-  const process = rollout.shared.processes.tool(threadId, callId);
-  const cwd = workdir(stringAt(invocation.payload, 'arguments'), threadCwd);
-  if (process === undefined || cwd === undefined) return;
+  const process = rollout.shared.processes.tool(threadId, run.callId);
+  if (process?.exit !== undefined) write(rollout, threadId, run, process, threadCwd);
+}
+
+/** The same when no more evidence comes: of a process that still runs, only the start is told. */
+export function finishToolRuntime(
+  rollout: Rollout,
+  threadId: string,
+  run: ToolRun,
+  threadCwd: string | undefined,
+): void {
+  const process = rollout.shared.processes.tool(threadId, run.callId);
+  if (process !== undefined) write(rollout, threadId, run, process, threadCwd);
+}
+
+function write(
+  rollout: Rollout,
+  threadId: string,
+  run: ToolRun,
+  process: ToolProcess,
+  threadCwd: string | undefined,
+): void {
+  const { callId, kind, turnId } = run;
+  const cwd = workingDirectory(run, threadCwd);
+  if (run.isRuntimeWritten || kind.type !== 'exec_command' || cwd === undefined) return;
+  run.isRuntimeWritten = true;
   const startedNs = later(process.startedNs, run.startedNs);
-  const command = { call_id: callId, pid: process.pid, turn_id: run.turnId, command: process.argv, cwd };
+  const command = { call_id: callId, pid: process.pid, turn_id: turnId, command: process.argv, cwd };
   rollout.event(
     startedNs,
     {
@@ -47,7 +92,7 @@ export function writeToolRuntime(
       runtime_payload: rollout.payload('tool_runtime_event', { ...command, started_at_ms: toMs(startedNs) }),
     },
     threadId,
-    run.turnId,
+    turnId,
   );
   const { exit } = process;
   if (exit === undefined) return;
@@ -55,7 +100,6 @@ export function writeToolRuntime(
   const durationNs = endedNs - startedNs;
   const exitCode = exit.exitCode ?? SIGNAL_BASE + (exit.signal ?? 0);
   const status = exitCode === 0 ? 'completed' : 'failed';
-  const output = commandOutput(run.output?.text);
   rollout.event(
     endedNs,
     {
@@ -65,7 +109,9 @@ export function writeToolRuntime(
       runtime_payload: rollout.payload('tool_runtime_event', {
         ...command,
         completed_at_ms: toMs(endedNs),
-        ...(output === undefined ? {} : { aggregated_output: output, output_as_shown_to_model: true }),
+        ...(run.shownOutput === undefined
+          ? {}
+          : { aggregated_output: run.shownOutput, output_as_shown_to_model: true }),
         exit_code: exitCode,
         ...(exit.signal === undefined ? {} : { signal: exit.signal }),
         duration: { secs: Number(durationNs / NS_PER_S), nanos: Number(durationNs % NS_PER_S) },
@@ -73,13 +119,13 @@ export function writeToolRuntime(
       }),
     },
     threadId,
-    run.turnId,
+    turnId,
   );
+  run.shownOutput = undefined;
 }
 
-function workdir(args: string | undefined, threadCwd: string | undefined): string | undefined {
-  const asked = stringAt(parseObject(args ?? ''), 'workdir');
-  if (asked === undefined) return threadCwd;
-  if (asked.startsWith('/')) return asked;
-  return threadCwd === undefined ? undefined : resolve(threadCwd, asked);
+function workingDirectory({ workdir }: ToolRun, threadCwd: string | undefined): string | undefined {
+  if (workdir === undefined) return threadCwd;
+  if (workdir.startsWith('/')) return workdir;
+  return threadCwd === undefined ? undefined : resolve(threadCwd, workdir);
 }
