@@ -7,15 +7,17 @@ import { createHmac } from 'node:crypto';
 const HASH_DIGITS = 12;
 
 // A secret may follow any character that cannot be part of it, or a JSON escape such as \n, whose letter can.
-const START = String.raw`(?<=^|[^A-Za-z0-9_-]|\\[nrtbf])`;
+// The check stands behind the literal beginning: in front of it the search would be several times slower.
+const begin = (literal: string): string =>
+  String.raw`${literal}(?<=(?:^|[^A-Za-z0-9_-]|\\[nrtbf])${literal})`;
 
 const SECRET = new RegExp(
   [
     // The scheme stays: it tells what was there.
-    '(?<=[Bb]earer )[A-Za-z0-9._~+/-]{20,}=*',
-    `${START}sk-[A-Za-z0-9_-]{16,}`,
-    String.raw`${START}eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`,
-    `${START}(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])`,
+    '(?<scheme>[Bb]earer )(?<token>[A-Za-z0-9._~+/-]{20,}=*)',
+    `${begin('sk-')}[A-Za-z0-9_-]{16,}`,
+    String.raw`${begin('eyJ')}[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`,
+    `${begin('A[KS]IA')}[A-Z0-9]{16}(?![A-Za-z0-9])`,
   ].join('|'),
   'g',
 );
@@ -36,10 +38,10 @@ export class Redactor {
 
   /** Plain text or JSON text: the replacement has no character that JSON escapes. */
   text(text: string): string {
-    return text.replace(SECRET, (secret) => {
+    return text.replace(SECRET, (match, scheme = '', token = match) => {
       this.#count += 1;
-      const hash = createHmac('sha256', this.#salt).update(secret).digest('hex');
-      return `[redacted:${hash.slice(0, HASH_DIGITS)}]`;
+      const hash = createHmac('sha256', this.#salt).update(token).digest('hex');
+      return `${scheme}[redacted:${hash.slice(0, HASH_DIGITS)}]`;
     });
   }
 }
