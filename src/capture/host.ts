@@ -1,6 +1,6 @@
 // Whether this host lets us capture at all. Each "no" is an error with its reason and its remedy.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { release } from 'node:os';
 import { AgsightError } from '../errors.js';
 
@@ -8,6 +8,9 @@ const oldestKernel = { major: 5, minor: 17 };
 const kernelTypes = '/sys/kernel/btf/vmlinux';
 /** Capability numbers of capabilities(7). */
 const capability = { sysAdmin: 21, perfmon: 38, bpf: 39 };
+
+/** The inode number that the kernel gives the first pid namespace (PROC_PID_INIT_INO). */
+const initialPidNamespace = 'pid:[4026531836]';
 
 /** What the checks look at; the default is this process on this host. */
 export interface HostFacts {
@@ -17,6 +20,7 @@ export interface HostFacts {
   hasKernelTypes: boolean;
   /** The effective capabilities as a bit mask. */
   capabilities: bigint;
+  pidNamespace: string;
 }
 
 function effectiveCapabilities(): bigint {
@@ -33,10 +37,11 @@ function readHostFacts(): HostFacts {
     kernelRelease: release(),
     hasKernelTypes: isLinux && existsSync(kernelTypes),
     capabilities: isLinux ? effectiveCapabilities() : 0n,
+    pidNamespace: isLinux ? readlinkSync('/proc/self/ns/pid') : '',
   };
 }
 
-/** Errors: `unsupported-host`, `old-kernel`, `no-btf`, `no-permission`, the first that applies. */
+/** Errors: `unsupported-host`, `old-kernel`, `no-permission`, `no-btf`, `pid-namespace`, the first that applies. */
 export function requireCaptureHost(facts: HostFacts = readHostFacts()): void {
   if (facts.platform !== 'linux' || !['x64', 'arm64'].includes(facts.arch)) {
     throw new AgsightError('unsupported-host', `capture does not run on ${facts.platform} ${facts.arch}`, {
@@ -59,6 +64,12 @@ export function requireCaptureHost(facts: HostFacts = readHostFacts()): void {
     throw new AgsightError('no-btf', 'this kernel does not describe its types', {
       file: kernelTypes,
       remedy: 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship',
+    });
+  }
+  // The kernel names processes by their numbers in the first namespace: here, other numbers would match.
+  if (facts.pidNamespace !== initialPidNamespace) {
+    throw new AgsightError('pid-namespace', 'capture does not run inside a pid namespace of its own', {
+      remedy: 'run it on the host, or in a container with the pid namespace of the host (--pid=host)',
     });
   }
 }

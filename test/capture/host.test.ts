@@ -7,6 +7,7 @@ const able: HostFacts = {
   kernelRelease: '6.1.0-28-amd64',
   hasKernelTypes: true,
   capabilities: (1n << 41n) - 1n,
+  pidNamespace: 'pid:[4026531836]',
 };
 
 function refusal(facts: Partial<HostFacts>): string {
@@ -37,6 +38,9 @@ test('each refusal names the reason and the remedy', () => {
   expect(refusal({ capabilities: 0n })).toMatch(/CAP_BPF and CAP_PERFMON \(run it as root/);
   expect(refusal({ capabilities: 1n << 39n })).toBe(
     'capture needs CAP_PERFMON (run it as root: sudo agsight capture …)',
+  );
+  expect(refusal({ pidNamespace: 'pid:[4026532201]' })).toMatch(
+    /pid namespace of its own \(run it on the host/,
   );
   expect(refusal({ hasKernelTypes: false })).toMatch(
     /vmlinux: this kernel does not describe its types \(use/,
