@@ -70,9 +70,10 @@ export class TraceBundleWriter {
   /** Appends one event and returns its sequence number, which starts at 1. */
   event(payload: RawEventPayload, context: EventContext): number {
     if (this.#finished) throw new Error('TraceBundleWriter.event after finish');
+    const seq = ++this.#seq;
     const event: RawEvent = {
       schema_version: this.#manifest.schema_version,
-      seq: ++this.#seq,
+      seq,
       wall_time_unix_ms: context.wallTimeUnixMs,
       rollout_id: this.#manifest.rollout_id,
       thread_id: context.threadId,
@@ -83,7 +84,7 @@ export class TraceBundleWriter {
     this.#lines.push(line);
     this.#lineChars += line.length;
     if (this.#lineChars >= LINE_BUFFER_CHARS) this.#flush();
-    return event.seq;
+    return seq;
   }
 
   /** Writes what is buffered and closes the log. Harmless when called twice. */

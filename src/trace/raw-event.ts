@@ -1,12 +1,14 @@
 // The shapes of a trace bundle's manifest and events, schema 2, as Codex 0.169.0 writes them (and schema 1
 // where it differs by absence). Shapes only: reading is bundle-reader.ts, writing is bundle-writer.ts.
 
+import type { Integer, Json } from './json-value.js';
+
 export interface Manifest {
   schema_version: number;
   trace_id: string;
   rollout_id: string;
   root_thread_id: string;
-  started_at_unix_ms: number;
+  started_at_unix_ms: Integer;
   /** File name of the event log, relative to the bundle. */
   raw_event_log: string;
   payloads_dir: string;
@@ -45,12 +47,12 @@ export type ToolCallKind =
 
 export type ToolCallRequester = { type: 'model' } | { type: 'code_cell'; runtime_cell_id: string };
 
-export interface ToolCallSummary {
-  type: 'generic';
-  label: string;
-  input_preview: string | null;
-  output_preview: string | null;
-}
+/** What Codex records is always `generic`; the reader knows the other three too. */
+export type ToolCallSummary =
+  | { type: 'generic'; label: string; input_preview: string | null; output_preview: string | null }
+  | { type: 'terminal'; operation_id: string }
+  | { type: 'agent'; target_agent_path: string; task_name: string | null; message_preview: string }
+  | { type: 'wait_agent'; target_agent_path: string | null; timeout_ms: Integer | null };
 
 /** The `payload` of an event, told apart by `type`. */
 export type RawEventPayload =
@@ -92,7 +94,7 @@ export type RawEventPayload =
       reason: string;
       partial_response_payload: RawPayloadRef | null;
     }
-  | { type: 'history_item_accepted'; item_id: string; agent_message_payload?: RawPayloadRef }
+  | { type: 'history_item_accepted'; item_id: string; agent_message_payload?: RawPayloadRef | null }
   | {
       type: 'tool_call_started';
       tool_call_id: string;
@@ -162,14 +164,15 @@ export type RawEventPayload =
       message: string;
       carried_payload: RawPayloadRef | null;
     }
-  | { type: 'protocol_event_observed'; event_type: string; event_payload: RawPayloadRef };
+  | { type: 'protocol_event_observed'; event_type: string; event_payload: RawPayloadRef }
+  | { type: 'other'; kind: string; summary: string; payloads: RawPayloadRef[]; metadata: Json };
 
 /** One line of trace.jsonl. */
 export interface RawEvent {
   schema_version: number;
   /** Contiguous from 1 within one log. */
-  seq: number;
-  wall_time_unix_ms: number;
+  seq: Integer;
+  wall_time_unix_ms: Integer;
   rollout_id: string;
   thread_id: string | null;
   codex_turn_id: string | null;

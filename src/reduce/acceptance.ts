@@ -1,0 +1,50 @@
+// Acceptance into a thread's history: the moment from which an item belongs to the conversation, also when
+// no request has shown it yet.
+
+import type { RawPayloadRef } from '../trace/raw-event.js';
+import { Rejection } from '../trace/rejection.js';
+import { resolveDelivery } from './agents.js';
+import { createItem, listItems, markAccepted } from './conversation.js';
+import type { Graph, Moment } from './graph.js';
+import { normalizeItem } from './normalize.js';
+
+/** @param ref of a message between agents: the item itself, which no request may ever show. */
+export function acceptItem(
+  graph: Graph,
+  moment: Moment,
+  threadId: string | null,
+  codexTurnId: string | null,
+  wireId: string,
+  ref: RawPayloadRef | null | undefined,
+): void {
+  if (threadId === null) throw new Rejection('event-incomplete', 'history acceptance has no thread');
+  graph.thread(threadId);
+  if (graph.accepted.get(threadId, wireId) !== undefined) return;
+  graph.accepted.set(threadId, wireId, moment);
+  const records = graph.itemsByWireId.get(threadId, wireId) ?? [];
+  for (const record of records) markAccepted(record, moment);
+  if (records.length > 0) {
+    listItems(graph, threadId, records);
+  } else if (ref !== null && ref !== undefined) {
+    acceptAgentMessage(graph, moment, threadId, codexTurnId, wireId, ref);
+  }
+}
+
+function acceptAgentMessage(
+  graph: Graph,
+  moment: Moment,
+  threadId: string,
+  codexTurnId: string | null,
+  wireId: string,
+  ref: RawPayloadRef,
+): void {
+  const payload = graph.payloads.json(ref);
+  const message = normalizeItem(payload, ref.raw_payload_id);
+  if (message?.responsesItemId !== wireId || message.agentMessage === undefined) {
+    throw new Rejection('acceptance-mismatch', `accepted agent message does not match receipt ${wireId}`);
+  }
+  const record = createItem(graph, { threadId, codexTurnId, at: moment.at }, message);
+  graph.unseenAgentMessages.set(threadId, wireId, record);
+  listItems(graph, threadId, [record]);
+  resolveDelivery(graph, record.item);
+}

@@ -1,0 +1,349 @@
+// What a thread's model was shown and what it answered, as one list of items: every request and response is
+// matched against what was there before, so that repeated history keeps its ids.
+
+import { asArray, asInteger, asString, type Integer, type Json, member } from '../trace/json-value.js';
+import type { RawPayloadRef } from '../trace/raw-event.js';
+import { Rejection } from '../trace/rejection.js';
+import { listDelivery, resolveDelivery, unlistDelivery } from './agents.js';
+import { attachCellOutput, flushReadyCells, noticeCellSource } from './code-cell.js';
+import type { Graph, ItemRecord, Moment } from './graph.js';
+import { contentOf, type NormalizedItem, normalizeItems } from './normalize.js';
+import { reach } from './pair-map.js';
+import { matches, SnapshotIndex } from './snapshot-index.js';
+import type { ConversationPart, InferenceCall, Producer, TokenUsage } from './state.js';
+import { attachToolItem } from './tool.js';
+
+/** All that a request payload is read for; the tools and instructions in it stay unparsed. */
+const REQUEST_MEMBERS: ReadonlySet<string> = new Set(['input', 'previous_response_id']);
+
+/** The thread and turn that items are seen in. */
+export interface Sighting {
+  threadId: string;
+  codexTurnId: string | null;
+  at: Integer;
+  producer?: Producer;
+}
+
+/**
+ * Reduces the input of a request. An incremental request gets the input and output of the response that it
+ * continues in front. Returns the ids of the whole input.
+ */
+export function reduceRequest(
+  graph: Graph,
+  sighting: Sighting,
+  inferenceId: string,
+  ref: RawPayloadRef,
+): string[] {
+  const { threadId } = sighting;
+  const payload = graph.payloads.json(ref, REQUEST_MEMBERS);
+  const input = member(payload, 'input');
+  if (input === undefined)
+    throw invalid(`inference request payload ${ref.raw_payload_id} did not contain input`);
+  if (!Array.isArray(input))
+    throw invalid(`inference request payload ${ref.raw_payload_id} had non-array input`);
+  const items = normalizeItems(input, ref.raw_payload_id);
+  const previousResponse = asString(member(payload, 'previous_response_id'));
+  let shown: ItemRecord[];
+  if (previousResponse === undefined) {
+    const replacement = graph.replacements.get(threadId);
+    const index = new SnapshotIndex(replacement ?? graph.snapshots.get(threadId) ?? []);
+    shown = reconcileSnapshot(graph, sighting, items, index);
+    graph.replacements.delete(threadId);
+  } else {
+    const continued = continuedItems(graph, threadId, previousResponse);
+    if (continued === undefined) {
+      throw new Rejection(
+        'unknown-previous-response',
+        `incremental inference request ${inferenceId} referenced unknown previous_response_id ${previousResponse}`,
+      );
+    }
+    shown = [...continued, ...reconcileAppended(graph, sighting, items, continued.length)];
+  }
+  listItems(graph, threadId, shown);
+  graph.snapshots.set(threadId, shown);
+  return shown.map(({ item }) => item.item_id);
+}
+
+/** Reduces the output of a response. Its items belong to the conversation once they are accepted or shown. */
+export function reduceResponse(
+  graph: Graph,
+  at: Integer,
+  inference: InferenceCall,
+  ref: RawPayloadRef,
+): string[] {
+  const payload = graph.payloads.json(ref);
+  const output = asArray(member(payload, 'output_items'));
+  if (output === undefined) {
+    throw invalid(`inference response payload ${ref.raw_payload_id} did not contain output_items`);
+  }
+  const items = normalizeItems(output, ref.raw_payload_id);
+  const snapshot = reach(graph.snapshots, inference.thread_id, () => []);
+  const sighting: Sighting = {
+    threadId: inference.thread_id,
+    codexTurnId: inference.codex_turn_id,
+    at,
+    producer: { type: 'inference', inference_call_id: inference.inference_call_id },
+  };
+  const records = reconcileAppended(graph, sighting, items, snapshot.length);
+  snapshot.push(...records);
+  const usage = tokenUsage(member(payload, 'token_usage'));
+  if (usage !== undefined) inference.usage = usage;
+  return records.map(({ item }) => item.item_id);
+}
+
+/** Items without a place of their own, matched by content against `candidates`. */
+export function reconcileDetached(
+  graph: Graph,
+  sighting: Sighting,
+  items: readonly NormalizedItem[],
+  candidates: readonly ItemRecord[],
+): ItemRecord[] {
+  const index = new SnapshotIndex(candidates);
+  const records: ItemRecord[] = [];
+  for (const item of items) {
+    checkCallContent(graph, sighting.threadId, item);
+    const record = index.take(item) ?? adoptOrCreate(graph, sighting, item);
+    index.use(record);
+    see(graph, sighting, record, item);
+    records.push(record);
+  }
+  flushReadyCells(graph);
+  return records;
+}
+
+/** A whole input: an item keeps its id at the same position, else when it is anywhere in the last snapshot. */
+function reconcileSnapshot(
+  graph: Graph,
+  sighting: Sighting,
+  items: readonly NormalizedItem[],
+  index: SnapshotIndex,
+): ItemRecord[] {
+  const records: ItemRecord[] = [];
+  for (const [position, item] of items.entries()) {
+    checkCallContent(graph, sighting.threadId, item);
+    const record = index.at(position, item) ?? index.take(item) ?? adoptOrCreate(graph, sighting, item);
+    index.use(record);
+    see(graph, sighting, record, item);
+    records.push(record);
+  }
+  flushReadyCells(graph);
+  return records;
+}
+
+/** Items that follow a known prefix of `start` items. */
+function reconcileAppended(
+  graph: Graph,
+  sighting: Sighting,
+  items: readonly NormalizedItem[],
+  start: number,
+): ItemRecord[] {
+  const { threadId, codexTurnId } = sighting;
+  const snapshot = graph.snapshots.get(threadId) ?? [];
+  const records: ItemRecord[] = [];
+  for (const [offset, item] of items.entries()) {
+    checkCallContent(graph, threadId, item);
+    const expected = snapshot[start + offset];
+    if (expected !== undefined && !matches(expected, item)) {
+      throw new Rejection(
+        'conversation-mismatch',
+        `model conversation mismatch while reducing turn ${codexTurnId} for thread ${threadId} at item index ${start + offset}: existing item ${expected.item.item_id} does not match the current model payload item`,
+      );
+    }
+    const record = expected ?? adoptOrCreate(graph, sighting, item);
+    see(graph, sighting, record, item);
+    records.push(record);
+  }
+  flushReadyCells(graph);
+  return records;
+}
+
+/** A call id names one call: its content cannot change. Outputs may. */
+function checkCallContent(graph: Graph, threadId: string, { kind, callId, content }: NormalizedItem): void {
+  if (callId === null || (kind !== 'function_call' && kind !== 'custom_tool_call')) return;
+  const known = graph.callContents.get(threadId, `${kind} ${callId}`);
+  if (known !== undefined && known !== content) {
+    throw new Rejection(
+      'call-id-reused',
+      `model-visible call id ${callId} was reused with different content`,
+    );
+  }
+}
+
+/** A message between agents that was accepted before any model saw it is that item, as it is now shown. */
+function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem): ItemRecord {
+  const { threadId } = sighting;
+  const { agentMessage, responsesItemId } = sighted;
+  if (agentMessage !== undefined && responsesItemId !== undefined) {
+    const record = graph.unseenAgentMessages.get(threadId, responsesItemId);
+    if (record !== undefined) {
+      graph.unseenAgentMessages.delete(threadId, responsesItemId);
+      unlistDelivery(graph, record.item);
+      record.item.body = { parts: sighted.parts };
+      record.content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
+      listDelivery(graph, record.item);
+      return record;
+    }
+  }
+  return createItem(graph, sighting, sighted);
+}
+
+export function createItem(graph: Graph, sighting: Sighting, item: NormalizedItem): ItemRecord {
+  const { threadId, codexTurnId, at, producer } = sighting;
+  const { role, channel, kind, agentMessage, parts, callId, content } = item;
+  const itemId = `conversation_item:${graph.nextItem++}`;
+  const record: ItemRecord = {
+    content,
+    item: {
+      item_id: itemId,
+      responses_item_id: undefined,
+      accepted_at_unix_ms: undefined,
+      accepted_seq: undefined,
+      thread_id: threadId,
+      codex_turn_id: codexTurnId,
+      first_seen_at_unix_ms: at,
+      role,
+      channel,
+      kind,
+      agent_message: agentMessage,
+      body: { parts },
+      call_id: callId,
+      produced_by: producer === undefined ? [] : [producer],
+    },
+  };
+  graph.items.set(itemId, record);
+  graph.state.conversation_items.set(itemId, record.item);
+  if (callId !== null) {
+    graph.itemsByCall.reach(threadId, callId, () => []).push(record);
+    graph.callContents.set(threadId, `${kind} ${callId}`, content);
+    if (kind === 'custom_tool_call') noticeCellSource(graph, threadId, callId);
+  }
+  if (role === 'assistant' && kind === 'message' && agentMessage === undefined) noteAnswer(graph, record);
+  if (item.responsesItemId !== undefined) identify(graph, record, item.responsesItemId);
+  return record;
+}
+
+/** Of messages seen at the same time the one with the greatest id counts, in the order of the state. */
+function noteAnswer(graph: Graph, { item }: ItemRecord): void {
+  const turn = item.codex_turn_id ?? '';
+  const latest = graph.answers.get(item.thread_id, turn);
+  const later =
+    latest === undefined ||
+    item.first_seen_at_unix_ms > latest.first_seen_at_unix_ms ||
+    (item.first_seen_at_unix_ms === latest.first_seen_at_unix_ms && item.item_id > latest.item_id);
+  if (later) graph.answers.set(item.thread_id, turn, item);
+}
+
+/** All that follows from an item being seen, for the first time or again. */
+function see(graph: Graph, sighting: Sighting, record: ItemRecord, sighted: NormalizedItem): void {
+  const { item } = record;
+  if (sighted.responsesItemId !== undefined) identify(graph, record, sighted.responsesItemId);
+  if (item.kind === 'reasoning') mergeReasoning(item.body, sighted.parts);
+  const { producer } = sighting;
+  if (producer !== undefined && !item.produced_by.some((known) => sameProducer(known, producer))) {
+    item.produced_by.push(producer);
+  }
+  if (item.call_id !== null) {
+    attachToolItem(graph, item, item.call_id);
+    attachCellOutput(graph, item, item.call_id);
+  }
+  resolveDelivery(graph, item);
+}
+
+function identify(graph: Graph, record: ItemRecord, wireId: string): void {
+  const { item } = record;
+  if (item.responses_item_id !== undefined) return;
+  item.responses_item_id = wireId;
+  graph.itemsByWireId.reach(item.thread_id, wireId, () => []).push(record);
+  const acceptance = graph.accepted.get(item.thread_id, wireId);
+  if (acceptance !== undefined) markAccepted(record, acceptance);
+}
+
+export function markAccepted({ item }: ItemRecord, { at, seq }: Moment): void {
+  item.accepted_at_unix_ms = at;
+  item.accepted_seq = seq;
+}
+
+/** Requests often repeat less of a reasoning item than the response had; what was seen once stays. */
+function mergeReasoning(body: { parts: ConversationPart[] }, sighted: readonly ConversationPart[]): void {
+  const own = body.parts;
+  const encoded = own.filter(({ type }) => type === 'encoded');
+  if (encoded.length === 0 || own === sighted) return;
+  const texts = own.filter(({ type }) => type === 'text');
+  const summaries = own.filter(({ type }) => type === 'summary');
+  if (texts.length > 0 && summaries.length > 0) return;
+  body.parts = [
+    ...(texts.length > 0 ? texts : sighted.filter(({ type }) => type === 'text')),
+    ...(summaries.length > 0 ? summaries : sighted.filter(({ type }) => type === 'summary')),
+    ...encoded,
+  ];
+}
+
+/** Adds items to the thread's list, each once. */
+export function listItems(graph: Graph, threadId: string, records: readonly ItemRecord[]): void {
+  const { conversation_item_ids } = graph.thread(threadId);
+  const listed = reach(graph.listed, threadId, () => new Set());
+  for (const { item } of records) {
+    if (listed.has(item.item_id)) continue;
+    listed.add(item.item_id);
+    conversation_item_ids.push(item.item_id);
+    listDelivery(graph, item);
+  }
+}
+
+function continuedItems(graph: Graph, threadId: string, responseId: string): ItemRecord[] | undefined {
+  const calls = graph.inferencesByResponse.get(threadId, responseId);
+  if (calls === undefined) return undefined;
+  let first: InferenceCall | undefined;
+  for (const call of calls) {
+    if (first === undefined || call.inference_call_id < first.inference_call_id) first = call;
+  }
+  if (first === undefined) return undefined;
+  const records: ItemRecord[] = [];
+  for (const ids of [first.request_item_ids, first.response_item_ids]) {
+    for (const id of ids) {
+      const record = graph.items.get(id);
+      if (record !== undefined) records.push(record);
+    }
+  }
+  return records;
+}
+
+function sameProducer(a: Producer, b: Producer): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** A response without cache writes does not mention them; without any other count it has no usage. */
+function tokenUsage(value: Json | undefined): TokenUsage | undefined {
+  const input_tokens = count(value, 'input_tokens');
+  const cached_input_tokens = count(value, 'cached_input_tokens');
+  const cache_write_input_tokens = count(value, 'cache_write_input_tokens') ?? 0;
+  const output_tokens = count(value, 'output_tokens');
+  const reasoning_output_tokens = count(value, 'reasoning_output_tokens');
+  if (
+    input_tokens === undefined ||
+    cached_input_tokens === undefined ||
+    output_tokens === undefined ||
+    reasoning_output_tokens === undefined
+  ) {
+    return undefined;
+  }
+  return {
+    input_tokens,
+    cached_input_tokens,
+    cache_write_input_tokens,
+    output_tokens,
+    reasoning_output_tokens,
+  };
+}
+
+const MAX_COUNT = 0x7fff_ffff_ffff_ffffn;
+
+function count(usage: Json | undefined, name: string): Integer | undefined {
+  const value = asInteger(member(usage, name));
+  if (value === undefined || value > MAX_COUNT || value < -MAX_COUNT - 1n) return undefined;
+  return value < 0 ? 0 : value;
+}
+
+function invalid(what: string): Rejection {
+  return new Rejection('payload-incomplete', what);
+}

@@ -1,0 +1,45 @@
+// A map whose keys are pairs of strings, because ids are unique only within their thread or turn.
+
+export class PairMap<V> {
+  readonly #outer = new Map<string, Map<string, V>>();
+
+  get(first: string, second: string): V | undefined {
+    return this.#outer.get(first)?.get(second);
+  }
+
+  set(first: string, second: string, value: V): void {
+    let inner = this.#outer.get(first);
+    if (inner === undefined) {
+      inner = new Map();
+      this.#outer.set(first, inner);
+    }
+    inner.set(second, value);
+  }
+
+  delete(first: string, second: string): void {
+    this.#outer.get(first)?.delete(second);
+  }
+
+  /** The value under the pair, made with `create` when there is none. */
+  reach(first: string, second: string, create: () => V): V {
+    const found = this.get(first, second);
+    if (found !== undefined) return found;
+    const created = create();
+    this.set(first, second, created);
+    return created;
+  }
+}
+
+/** The value under `key`, made with `create` when there is none. */
+export function reach<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const created = create();
+  map.set(key, created);
+  return created;
+}
+
+/** Appends `value` unless it is there. For lists that stay short. */
+export function addUnique(list: string[], value: string): void {
+  if (!list.includes(value)) list.push(value);
+}

@@ -1,0 +1,159 @@
+// Replays one bundle into a reduced state: reads, orders and reduces its events, and collects what was wrong
+// with them. Writes nothing.
+
+import { isUtf8 } from 'node:buffer';
+import { isBlankLine, PayloadReader, readEventLog, readManifest } from '../trace/bundle-reader.js';
+import { decodeEvent, EventSyntaxError } from '../trace/event-decoder.js';
+import { compareUtf8, type Integer } from '../trace/json-value.js';
+import type { Manifest, RawEvent } from '../trace/raw-event.js';
+import { Rejection } from '../trace/rejection.js';
+import { connectWaitingSpawns } from './agents.js';
+import { Graph } from './graph.js';
+import { applyEvent } from './reducer.js';
+import type { ReducedState } from './state.js';
+
+/** Something wrong in a bundle. */
+export interface Anomaly {
+  /** Line of the event log, from 1; null for what no line is to blame for. */
+  line: number | null;
+  seq: Integer | null;
+  /** Stable, for scripts. */
+  code: string;
+  message: string;
+  /** What the reference says of it, and stops. */
+  reference: string;
+}
+
+export interface Replay {
+  state: ReducedState;
+  anomalies: Anomaly[];
+}
+
+/**
+ * Replays the bundle in `dir`. What is wrong with single events or payloads becomes an anomaly, and the rest
+ * goes on without them. Throws Rejection when there is nothing to replay (no manifest, no log).
+ *
+ * @param strict throw the first anomaly as the Rejection that it is.
+ */
+export async function replayBundle(dir: string, { strict = false } = {}): Promise<Replay> {
+  const manifest = await readManifest(dir);
+  const graph = new Graph(manifest, new PayloadReader(dir));
+  const replayer = new Replayer(graph, manifest, strict);
+  await readEventLog(dir, (line, number, terminated) => replayer.line(line, number, terminated));
+  replayer.end();
+  return { state: graph.state, anomalies: replayer.anomalies };
+}
+
+class Replayer {
+  readonly anomalies: Anomaly[] = [];
+  /** Every sequence number below was there. */
+  #next = 1n;
+  /** Those above, once one was missing. */
+  readonly #ahead = new Set<bigint>();
+  /** Lines since the last event that could not be decoded, and may be why events are missing. */
+  #unreadable = 0n;
+  #completed = false;
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly manifest: Manifest,
+    private readonly strict: boolean,
+  ) {}
+
+  line(line: Uint8Array, number: number, terminated: boolean): void {
+    let seq: Integer | null = null;
+    try {
+      if (!isUtf8(line)) {
+        const cause = 'stream did not contain valid UTF-8';
+        throw new Rejection('line-not-utf8', `read trace event line ${number}`, [cause]);
+      }
+      if (isBlankLine(line)) return;
+      if (this.#completed) this.#afterCompletion(number);
+      this.#unreadable++;
+      const event = decode(line, number, terminated);
+      this.#unreadable--;
+      seq = event.seq;
+      this.#check(event, number);
+      applyEvent(this.graph, event);
+      this.#completed = event.payload.type === 'recording_completed';
+      this.graph.state.recording_complete = this.#completed && terminated;
+    } catch (error) {
+      this.#note(error, number, seq);
+    }
+  }
+
+  end(): void {
+    this.#try(() => connectWaitingSpawns(this.graph));
+    const refs = [...this.graph.state.raw_payloads.values()];
+    refs.sort((a, b) => compareUtf8(a.raw_payload_id, b.raw_payload_id));
+    for (const ref of refs) {
+      if (!this.graph.payloads.wasRead(ref)) this.#try(() => this.graph.payloads.check(ref));
+    }
+  }
+
+  /** The recording goes on after its end: what comes is still reduced, but the end was none. */
+  #afterCompletion(number: number): void {
+    this.#completed = false;
+    this.graph.state.recording_complete = false;
+    this.#note(
+      new Rejection('after-recording-completed', 'trace event after recording completed'),
+      number,
+      null,
+    );
+  }
+
+  /** Checks that an event is one of this log that was not there yet. */
+  #check({ schema_version, seq, rollout_id }: RawEvent, number: number): void {
+    if (schema_version !== 2) {
+      throw new Rejection(
+        'schema-unsupported',
+        `unsupported trace event schema ${schema_version} at line ${number}`,
+      );
+    }
+    this.#order(seq, number);
+    if (rollout_id !== this.manifest.rollout_id) {
+      throw new Rejection('other-rollout', 'trace event belongs to another rollout');
+    }
+  }
+
+  /** Events are reduced in the order of the log; one that is missing, late or repeated is noted. */
+  #order(written: Integer, number: number): void {
+    const seq = BigInt(written);
+    const repeated = seq < this.#next || this.#ahead.has(seq);
+    if (seq !== this.#next && !(seq > this.#next && seq <= this.#next + this.#unreadable)) {
+      const code = repeated ? 'event-repeated' : 'event-out-of-order';
+      const rejection = new Rejection(code, `missing or reordered trace event ${this.#next}`);
+      if (repeated) throw rejection;
+      this.#note(rejection, number, written);
+    }
+    this.#unreadable = 0n;
+    this.#ahead.add(seq);
+    while (this.#ahead.delete(this.#next)) this.#next++;
+  }
+
+  #try(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#note(error, null, null);
+    }
+  }
+
+  #note(error: unknown, line: number | null, seq: Integer | null): void {
+    if (!(error instanceof Rejection) || this.strict) throw error;
+    const { code, message, reference } = error;
+    this.anomalies.push({ line, seq, code, message, reference });
+  }
+}
+
+function decode(line: Uint8Array, number: number, terminated: boolean): RawEvent {
+  try {
+    return decodeEvent(line);
+  } catch (error) {
+    if (!(error instanceof EventSyntaxError)) throw error;
+    let code = 'line-invalid';
+    if (line.every((byte) => byte === 0 || byte === 10)) code = 'line-of-nul';
+    else if (!terminated) code = 'line-torn';
+    throw new Rejection(code, `parse trace event line ${number}`, [error.message]);
+  }
+}

@@ -1,0 +1,71 @@
+// JSON values that lose nothing: numbers keep their text, objects keep the order of their keys (also of
+// "2" before "1"). Owns the types, small accessors and compact text; reading is json-parser.ts.
+
+/** A number as it was written, with the exponent in the form `1e+3`. */
+export class JsonNumber {
+  constructor(readonly text: string) {}
+}
+
+export type JsonObject = Map<string, Json>;
+export type Json = null | boolean | string | JsonNumber | Json[] | JsonObject;
+
+/** An integer of JSON: a bigint where a number would round it. */
+export type Integer = number | bigint;
+
+/** The member `key` of an object; undefined when `value` is no object or has no such member. */
+export function member(value: Json | undefined, key: string): Json | undefined {
+  return value instanceof Map ? value.get(key) : undefined;
+}
+
+export function asString(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function asArray(value: Json | undefined): Json[] | undefined {
+  return Array.isArray(value) ? value : undefined;
+}
+
+const INTEGER = /^-?\d+$/;
+
+/** The value as an integer, or undefined when it is none (`1.0` and `1e3` are not). */
+export function asInteger(value: Json | undefined): Integer | undefined {
+  if (!(value instanceof JsonNumber) || !INTEGER.test(value.text)) return undefined;
+  const number = Number(value.text);
+  return Number.isSafeInteger(number) ? number : BigInt(value.text);
+}
+
+/** Compact JSON text, keys in their own order. */
+export function compactJson(value: Json): string {
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value instanceof JsonNumber) return value.text;
+  if (Array.isArray(value)) return `[${value.map(compactJson).join(',')}]`;
+  return compactObject(value, [...value.keys()], compactJson);
+}
+
+/** Compact JSON text with the keys of every object sorted by their UTF-8 bytes. */
+export function sortedJson(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
+  if (value instanceof Map) return compactObject(value, [...value.keys()].sort(compareUtf8), sortedJson);
+  return compactJson(value);
+}
+
+function compactObject(object: JsonObject, keys: string[], text: (value: Json) => string): string {
+  const members = keys.map((key) => `${JSON.stringify(key)}:${text(object.get(key) ?? null)}`);
+  return `{${members.join(',')}}`;
+}
+
+/** Orders strings by their UTF-8 bytes, which differs from JavaScript's order above U+FFFF. */
+export function compareUtf8(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const left = a.charCodeAt(i);
+    const right = b.charCodeAt(i);
+    if (left === right) continue;
+    const leftSurrogate = left >= 0xd800 && left <= 0xdfff;
+    const rightSurrogate = right >= 0xd800 && right <= 0xdfff;
+    if (leftSurrogate !== rightSurrogate) return leftSurrogate ? 1 : -1;
+    return left - right;
+  }
+  return a.length - b.length;
+}

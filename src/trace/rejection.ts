@@ -1,0 +1,42 @@
+// Why a part of a bundle is refused, in two wordings: ours on one line, and the one of the reference
+// (`codex debug trace-reduce`), which may have several.
+
+import { systemErrorCode } from '../errors.js';
+
+/**
+ * A refused manifest, line, event or payload. `code` is stable and meant for scripts; `reference` is what
+ * the reference prints after `Error: `.
+ */
+export class Rejection extends Error {
+  readonly reference: string;
+
+  /** @param causes innermost last, as the reference lists them under `Caused by:`. */
+  constructor(
+    readonly code: string,
+    what: string,
+    causes: readonly string[] = [],
+  ) {
+    super([what, ...causes].join(': '));
+    this.reference = causes.length === 0 ? what : `${what}\n\nCaused by:\n${numbered(causes)}`;
+  }
+}
+
+function numbered(causes: readonly string[]): string {
+  if (causes.length === 1) return `    ${causes[0]}`;
+  return causes.map((cause, index) => `    ${index}: ${cause}`).join('\n');
+}
+
+const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
+  EPERM: 'Operation not permitted (os error 1)',
+  ENOENT: 'No such file or directory (os error 2)',
+  EACCES: 'Permission denied (os error 13)',
+  ENOTDIR: 'Not a directory (os error 20)',
+  EISDIR: 'Is a directory (os error 21)',
+  ELOOP: 'Symbolic link loop (os error 40)',
+};
+
+/** A failed system call in the words of the reference. */
+export function systemErrorText(error: unknown): string {
+  const code = systemErrorCode(error) ?? '';
+  return SYSTEM_ERRORS[code] ?? (error instanceof Error ? error.message : String(error));
+}
