@@ -137,15 +137,20 @@ function describeState(state) {
   ].join('\n\n');
 }
 
-/** @param {any} map what `agsight session-map --json` prints */
+/**
+ * @param {any} map what `agsight session-map --json` prints
+ * @returns {string[][]} rows of name and value
+ */
 function describeSessions(map) {
   const rows = [];
   for (const session of map.sessions) {
+    rows.push(['Session', session.session_id]);
     for (const thread of session.threads) {
-      rows.push([session.session_id, relative(root, thread.rollout_file), cell(thread.usage?.total_tokens)]);
+      rows.push(['Rollout file', relative(root, thread.rollout_file)]);
+      rows.push(['Tokens in it', cell(thread.usage?.total_tokens)]);
     }
   }
-  return renderTable(['Session', 'Rollout file', 'Tokens'], rows);
+  return rows;
 }
 
 /** Codex under capture, against the scripted server. */
@@ -161,7 +166,7 @@ async function captureCodex() {
       workspace: demoWorkspace,
     });
     const args = ['capture', '-o', relative(root, bundle), '--', ...run.command];
-    say(`agsight capture -o ${relative(root, bundle)} -- codex ${run.command.slice(1).join(' ')}`);
+    say(`agsight ${args.join(' ')}`);
     const { status, stderr } = await agsight(args, run.env);
     if (status !== 0 || server.requests.length !== demoSteps.length) {
       throw new Error(
@@ -176,23 +181,24 @@ async function captureCodex() {
 async function showCapture() {
   const summary = readJson(join(bundle, 'capture.json'));
   const evidence = await agsightJson(['verify', bundle]);
-  const map = await agsightJson(['session-map', bundle]);
-  const facts = [
-    ['Evidence', `${evidence.bytes} bytes in ${evidence.frames} events, ${evidence.verdict}`],
+  const rows = [
+    ...describeSessions(await agsightJson(['session-map', bundle])),
+    ['Evidence', `${evidence.bytes} bytes, ${evidence.frames} events, verify says ${evidence.verdict}`],
     ['Lost events', cell(summary.lost_events)],
   ];
   say(`\n${describeState(readJson(join(bundle, 'state.json')))}`);
-  say(`\n${describeSessions(map)}`);
-  say(`\n${renderTable(['Capture', relative(root, bundle)], facts)}`);
+  say(`\n${renderTable(['Capture', relative(root, bundle)], rows)}`);
 }
 
 async function showSample() {
+  const trace = join(sample, 'bundle');
+  const codexHome = join(sample, 'codex-home');
   const state = join(home, 'state.json');
-  const { status, stderr } = await agsight(['reduce', join(sample, 'bundle'), '-o', state]);
+  const { status, stderr } = await agsight(['reduce', trace, '-o', state]);
   if (status !== 0) throw new Error(`agsight reduce: ${stderr.trim()}`);
-  const map = await agsightJson(['session-map', join(sample, 'codex-home')]);
-  say(`\nagsight reduce ${relative(root, join(sample, 'bundle'))}\n\n${describeState(readJson(state))}`);
-  say(`\nagsight session-map ${relative(root, join(sample, 'codex-home'))}\n\n${describeSessions(map)}`);
+  const rows = describeSessions(await agsightJson(['session-map', codexHome]));
+  say(`\nagsight reduce ${relative(root, trace)}\n\n${describeState(readJson(state))}`);
+  say(`\nagsight session-map ${relative(root, codexHome)}\n\n${renderTable(['Codex home', ''], rows)}`);
 }
 
 /** Why this host cannot capture; undefined when it can. */

@@ -29,9 +29,11 @@ interface Finished {
 
 function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Finished> {
   return new Promise((resolve) => {
-    execFile(file, args, { env, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+    const child = execFile(file, args, { env, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : (error.code ?? error.signal ?? null), stdout, stderr });
     });
+    // Codex reads more of its prompt from a standard input that is open.
+    child.stdin?.end();
   });
 }
 
@@ -216,7 +218,10 @@ test('a capture killed in the middle of an answer leaves what it had seen', asyn
   await interpretBundle(bundle);
   const state = JSON.parse(await referenceState(bundle));
   expect(modelVisibleFacts(state)).toMatchObject({
-    inferences: [{ response_id: 'resp_mock_1', status: 'completed' }, { response_id: 'resp_mock_2' }],
+    inferences: [
+      { response_id: 'resp_mock_1', status: 'completed' },
+      { response_id: null, status: 'running' },
+    ],
     tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
   });
 });
