@@ -8,13 +8,15 @@ export interface AddressMap {
   toOffset(vaddr: number): number | undefined;
   /** Virtual address of a file offset; undefined when it is not mapped. */
   toVaddr(offset: number): number | undefined;
+  /** The loaded segment that holds this file offset. */
+  segmentAt(offset: number): Segment | undefined;
   /** Whether the byte at this file offset is mapped as code. */
   isCode(offset: number): boolean;
 }
 
 export function createAddressMap(segments: readonly Segment[]): AddressMap {
   const loads = segments.filter(({ type }) => type === 'load');
-  const at = (offset: number) =>
+  const segmentAt = (offset: number) =>
     loads.find((load) => offset >= load.offset && offset < load.offset + load.fileSize);
   return {
     toOffset(vaddr) {
@@ -22,9 +24,10 @@ export function createAddressMap(segments: readonly Segment[]): AddressMap {
       return load === undefined ? undefined : vaddr - load.vaddr + load.offset;
     },
     toVaddr(offset) {
-      const load = at(offset);
+      const load = segmentAt(offset);
       return load === undefined ? undefined : offset - load.offset + load.vaddr;
     },
-    isCode: (offset) => at(offset)?.executable === true,
+    segmentAt,
+    isCode: (offset) => segmentAt(offset)?.executable === true,
   };
 }

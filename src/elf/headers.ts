@@ -97,7 +97,8 @@ export function readHeaders(file: BinaryFile): ElfHeaders {
 
 function requireElf64(file: BinaryFile, start: Buffer): void {
   if (start.toString('latin1', 0, 4) !== '\x7fELF') {
-    throw new AgsightError('not-elf', `${foreignFormat(start)}, not an ELF file`, {
+    const foreign = foreignFormat(start);
+    throw new AgsightError('not-elf', `${foreign === undefined ? '' : `${foreign}, `}not an ELF file`, {
       file: file.path,
       remedy: 'name the native Linux program or library',
     });
@@ -109,14 +110,14 @@ function requireElf64(file: BinaryFile, start: Buffer): void {
     throw unsupported(file, start[5] === 2 ? 'a big-endian ELF file' : 'an ELF file of no known byte order');
 }
 
-function foreignFormat(start: Buffer): string {
+function foreignFormat(start: Buffer): string | undefined {
   if (start.length === 0) return 'an empty file';
   const magic = start.toString('hex', 0, 4);
   if (magic.startsWith('2321')) return 'a script';
   if (magic.startsWith('4d5a')) return 'a Windows program (PE)';
   if (['feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'].includes(magic))
     return 'a macOS program (Mach-O)';
-  return 'something else';
+  return undefined;
 }
 
 function archOf(file: BinaryFile, machine: string | undefined): Arch {

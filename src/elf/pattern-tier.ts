@@ -145,10 +145,12 @@ function findHandshake(
   starts: FunctionStarts,
   writeOffset: number,
 ): number | undefined {
-  const from = Math.max(0, writeOffset - neighbourhoodBytes);
-  const code = file.read(from, Math.min(file.size, writeOffset + neighbourhoodBytes) - from);
-  const base = map.toVaddr(from);
-  if (base === undefined) return undefined;
+  const segment = map.segmentAt(writeOffset);
+  if (segment === undefined) return undefined;
+  const from = Math.max(segment.offset, writeOffset - neighbourhoodBytes);
+  const to = Math.min(segment.offset + segment.fileSize, writeOffset + neighbourhoodBytes);
+  const code = file.read(from, to - from);
+  const base = from - segment.offset + segment.vaddr;
   const [users, sameFileUsers] = anchorPlaces.map((places) => {
     const anchors = new Set(places.map((place) => map.toVaddr(place)));
     return new Set(

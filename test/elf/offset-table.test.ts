@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { inspectBinary } from '../../src/elf/binary.js';
+import { builtInTable, findEntry, type OffsetEntry, parseOffsetTable } from '../../src/elf/offset-table.js';
+import { bareLibrary, openWorkshop } from './build.js';
+
+const tableFile = fileURLToPath(new URL('../../src/elf/offset-table.json', import.meta.url));
+const fresh = (): { schema_version: number; entries: Record<string, unknown>[] } =>
+  JSON.parse(readFileSync(tableFile, 'utf8'));
+
+describe('the table that comes with the program', () => {
+  const { entries, rejected } = builtInTable();
+
+  it('is sound', () => {
+    expect(rejected).toEqual([]);
+    expect(entries.map(({ codex_version, arch }) => `${codex_version} ${arch}`)).toEqual([
+      '0.50.0 x86_64',
+      '0.100.0 x86_64',
+      '0.110.0 aarch64',
+      '0.130.0 x86_64',
+      '0.137.0 x86_64',
+      '0.141.0 x86_64',
+      '0.142.0 x86_64',
+      '0.142.0 aarch64',
+      '0.155.1 x86_64',
+      '0.160.0 x86_64',
+      '0.169.0 x86_64',
+      '0.169.0 aarch64',
+    ]);
+  });
+
+  it('knows the published rows of 0.141.0 and 0.137.0', () => {
+    const offsets = (version: string) =>
+      entries.find(({ codex_version }) => codex_version === version)?.offsets;
+    expect(offsets('0.141.0')).toMatchObject({
+      ssl_write: 210691872,
+      ssl_read: 210691280,
+      ssl_do_handshake: 210689600,
+    });
+    expect(offsets('0.137.0')).toMatchObject({
+      ssl_write: 172964768,
+      ssl_read: 172964176,
+      ssl_do_handshake: 172962496,
+    });
+  });
+
+  it('finds each row by its own fingerprint', () => {
+    for (const entry of entries)
+      expect(findEntry({ entries, rejected }, entry.fingerprint, entry.arch)).toBe(entry);
+  });
+});
+
+describe('a row', () => {
+  const head = 'a'.repeat(64);
+  const row = (codex_version: string, build_id: string | null, head_64k_sha256 = head): OffsetEntry => ({
+    codex_version,
+    arch: 'x86_64',
+    fingerprint: { file_size: 100, head_64k_sha256, build_id },
+    offsets: null,
+  });
+  const table = { entries: [row('by head', null), row('by id', 'beef', 'b'.repeat(64))], rejected: [] };
+
+  it('needs the same size and architecture', () => {
+    const fingerprint = { file_size: 100, head_64k_sha256: head, build_id: null };
+    expect(findEntry(table, fingerprint, 'x86_64')?.codex_version).toBe('by head');
+    expect(findEntry(table, { ...fingerprint, file_size: 101 }, 'x86_64')).toBeUndefined();
+    expect(findEntry(table, fingerprint, 'aarch64')).toBeUndefined();
+  });
+
+  it('is found by BuildID before it is found by its head', () => {
+    const fingerprint = { file_size: 100, head_64k_sha256: head, build_id: 'beef' };
+    expect(findEntry(table, fingerprint, 'x86_64')?.codex_version).toBe('by id');
+    expect(findEntry(table, { ...fingerprint, build_id: 'f00d' }, 'x86_64')?.codex_version).toBe('by head');
+    expect(
+      findEntry(table, { ...fingerprint, head_64k_sha256: 'c'.repeat(64), build_id: null }, 'x86_64'),
+    ).toBeUndefined();
+  });
+});
+
+describe('a damaged table', () => {
+  it.each<[string, (entry: Record<string, unknown>) => void]>([
+    ['codex_version', (entry) => delete entry.codex_version],
+    ['arch', (entry) => Object.assign(entry, { arch: 'riscv64' })],
+    ['fingerprint', (entry) => Object.assign(entry, { fingerprint: [] })],
+    ['file_size', ({ fingerprint }) => Object.assign(fingerprint ?? {}, { file_size: '1' })],
+    ['head_64k_sha256', ({ fingerprint }) => Object.assign(fingerprint ?? {}, { head_64k_sha256: 'ab' })],
+    ['build_id', ({ fingerprint }) => Object.assign(fingerprint ?? {}, { build_id: 'not hex' })],
+    ['offsets', (entry) => Object.assign(entry, { offsets: 7 })],
+    ['ssl_write', ({ offsets }) => Object.assign(offsets ?? {}, { ssl_write: -1 })],
+    ['ssl_read', ({ offsets }) => Object.assign(offsets ?? {}, { ssl_read: 1.5 })],
+    ['ssl_do_handshake', ({ offsets }) => Object.assign(offsets ?? {}, { ssl_do_handshake: '0x1' })],
+    ['aead_seal', ({ offsets }) => Object.assign(offsets ?? {}, { aead_seal: 2 ** 60 })],
+    ['write_is_ex', ({ offsets }) => Object.assign(offsets ?? {}, { write_is_ex: 1 })],
+  ])('loses only the entry whose %s is wrong', (what, spoil) => {
+    const table = fresh();
+    const [, victim] = table.entries;
+    spoil(victim ?? {});
+    const { entries, rejected } = parseOffsetTable(JSON.stringify(table), 'table.json');
+    expect(entries).toHaveLength(table.entries.length - 1);
+    expect(rejected).toEqual([{ index: 1, reason: expect.stringContaining(what) }]);
+  });
+
+  it('keeps a known binary without functions', () => {
+    const table = fresh();
+    Object.assign(table.entries[0] ?? {}, { offsets: null });
+    expect(parseOffsetTable(JSON.stringify(table), 'table.json').rejected).toEqual([]);
+  });
+
+  it.each([['not json'], ['[]'], ['{"schema_version":1}'], ['{"schema_version":2,"entries":[]}']])(
+    'is an error when it is none: %s',
+    (text) => {
+      expect(() => parseOffsetTable(text, 'table.json')).toThrow(
+        /^table\.json: .*\(give it schema_version 1/,
+      );
+    },
+  );
+});
+
+describe('table tier', () => {
+  const workshop = openWorkshop();
+  afterAll(workshop.close);
+
+  /** A table with one row for the file, whose functions are all at `offset`. */
+  function tableFor(path: string, offset: number) {
+    const { arch, fingerprint } = inspectBinary(path);
+    const offsets = {
+      ssl_write: offset,
+      ssl_read: offset,
+      ssl_do_handshake: null,
+      write_is_ex: true,
+      read_is_ex: false,
+      aead_seal: offset,
+      aead_open: offset,
+    };
+    return { entries: [{ codex_version: '9.9.9', arch, fingerprint, offsets }], rejected: [] };
+  }
+
+  it('gives what the row says, without a search when it is asked first', () => {
+    const path = workshop.compile(
+      'known.so',
+      'int answer(void) { return 42; } const char text[] = "OpenSSL 3.6.4 25 Aug 2026";',
+      [...bareLibrary, '-Wl,-Ttext=0x2000'],
+    );
+    const bytes = readFileSync(path);
+    const code = bytes.indexOf(Buffer.from([0x2a, 0, 0, 0])) - 1;
+    const report = inspectBinary(path, {
+      order: ['table', 'symbol', 'pattern'],
+      table: tableFor(path, code),
+    });
+    expect(report.codex_version).toBe('9.9.9');
+    expect(report.tls).toEqual([
+      {
+        library: 'openssl',
+        version: null,
+        tier: 'table',
+        functions: [
+          { name: 'ssl_write', isEx: true, offset: code },
+          { name: 'ssl_read', isEx: false, offset: code },
+        ],
+        offsets: {
+          ssl_write: code,
+          ssl_read: code,
+          ssl_do_handshake: null,
+          write_is_ex: true,
+          read_is_ex: false,
+        },
+      },
+      {
+        library: 'aws-lc',
+        version: null,
+        tier: 'table',
+        functions: [],
+        offsets: { aead_seal: code, aead_open: code },
+      },
+    ]);
+  });
+
+  it('never points a probe outside of the code', () => {
+    const path = workshop.path('known.so');
+    const report = inspectBinary(path, { table: tableFor(path, 16) });
+    expect(report.tls).toMatchObject([{ library: 'openssl', version: '3.6.4', tier: null, functions: [] }]);
+    expect(report.remarks).toContain('its row of the offset table points outside of its code');
+  });
+});
