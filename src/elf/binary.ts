@@ -24,7 +24,7 @@ import {
   type TlsFunction,
 } from './tls-function.js';
 
-export type { Fingerprint, Tier, TlsFunction };
+export type { Tier, TlsFunction };
 
 interface Finding {
   /** The tier that found the functions; null when the library is there and its functions were not found. */

@@ -47,7 +47,7 @@ export function builtInTable(): OffsetTable {
  *
  * @throws AgsightError `unreadable` or `bad-table` when there is no list of entries at all
  */
-export function readOffsetTable(path: string): OffsetTable {
+function readOffsetTable(path: string): OffsetTable {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

@@ -88,7 +88,9 @@ export function findByPatterns(input: PatternInput): PatternResult {
     [read, reads],
   ] as const) {
     if (places.length > 1) {
-      return { functions: [], reason: `${symbolName(wanted)} could be at any of ${places.join(', ')}` };
+      const some = places.slice(0, 4).join(', ');
+      const reason = `${symbolName(wanted)} could be at any of ${places.length} places: ${some}`;
+      return { functions: [], reason };
     }
   }
   const [writeOffset] = writes;
