@@ -1,9 +1,20 @@
 // What two recordings of the same run must agree on: all that the model was shown or said, and what it cost.
 // Left out are the numbers that a recording gives itself (sequence, payload and item numbers) and its clock.
 
+import { createHash } from 'node:crypto';
+
 interface Execution {
   started_seq: number;
   status: string;
+}
+
+const READABLE_CHARACTERS = 300;
+
+/** Long text by its hash, so that a failed comparison can be read. */
+function shortened(part: Record<string, unknown>): Record<string, unknown> {
+  const { raw_payload_id: _, text, ...rest } = part;
+  if (typeof text !== 'string' || text.length <= READABLE_CHARACTERS) return { text, ...rest };
+  return { text: `${text.length} characters, ${createHash('sha256').update(text).digest('hex')}`, ...rest };
 }
 
 /** The parts of state.json that are compared; the rest of the file is not looked at. */
@@ -34,7 +45,7 @@ export function modelVisibleFacts(state: ReducedState) {
       items: thread.conversation_item_ids.map((id) => {
         const item = state.conversation_items[id];
         if (item === undefined) throw new Error(`${id} is in no conversation`);
-        const parts = item.body.parts.map(({ raw_payload_id: _, ...part }) => part);
+        const parts = item.body.parts.map(shortened);
         return {
           ...pick(item, [
             'responses_item_id',
