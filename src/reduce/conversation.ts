@@ -61,10 +61,14 @@ export function reduceRequest(
   }
   listItems(graph, threadId, shown);
   graph.snapshots.set(threadId, shown);
+  graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
 }
 
-/** Reduces the output of a response. Its items belong to the conversation once they are accepted or shown. */
+/**
+ * Reduces the output of a response. Its items belong to the conversation once they are accepted or shown; an
+ * output that was seen before, in a response cut short, keeps its ids.
+ */
 export function reduceResponse(
   graph: Graph,
   at: Integer,
@@ -77,18 +81,33 @@ export function reduceResponse(
     throw invalid(`inference response payload ${ref.raw_payload_id} did not contain output_items`);
   }
   const items = normalizeItems(output, ref.raw_payload_id);
-  const snapshot = reach(graph.snapshots, inference.thread_id, () => []);
+  const { thread_id: threadId, inference_call_id } = inference;
   const sighting: Sighting = {
-    threadId: inference.thread_id,
+    threadId,
     codexTurnId: inference.codex_turn_id,
     at,
-    producer: { type: 'inference', inference_call_id: inference.inference_call_id },
+    producer: { type: 'inference', inference_call_id },
   };
-  const records = reconcileAppended(graph, sighting, items, snapshot.length);
-  snapshot.push(...records);
+  const records = new Set<ItemRecord>();
+  for (const item of items) {
+    checkCallContent(graph, threadId, item);
+    const named =
+      item.responsesItemId === undefined
+        ? []
+        : (graph.itemsByWireId.get(threadId, item.responsesItemId) ?? []);
+    const repeated = named.find((record) => record.content === item.content && !records.has(record));
+    const record = repeated ?? adoptOrCreate(graph, sighting, item);
+    records.add(record);
+    see(graph, sighting, record, item);
+  }
+  flushReadyCells(graph);
+  // A later request has already shown the thread's model something else.
+  if (graph.latestInference.get(threadId) === inference_call_id) {
+    graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
+  }
   const usage = tokenUsage(member(payload, 'token_usage'));
   if (usage !== undefined) inference.usage = usage;
-  return records.map(({ item }) => item.item_id);
+  return Array.from(records, ({ item }) => item.item_id);
 }
 
 /** Items without a place of their own, matched by content against `candidates`. */
@@ -298,12 +317,14 @@ function continuedItems(graph: Graph, threadId: string, responseId: string): Ite
     if (first === undefined || call.inference_call_id < first.inference_call_id) first = call;
   }
   if (first === undefined) return undefined;
+  return recordsOf(graph, [...first.request_item_ids, ...first.response_item_ids]);
+}
+
+function recordsOf(graph: Graph, itemIds: readonly string[]): ItemRecord[] {
   const records: ItemRecord[] = [];
-  for (const ids of [first.request_item_ids, first.response_item_ids]) {
-    for (const id of ids) {
-      const record = graph.items.get(id);
-      if (record !== undefined) records.push(record);
-    }
+  for (const id of itemIds) {
+    const record = graph.items.get(id);
+    if (record !== undefined) records.push(record);
   }
   return records;
 }

@@ -71,13 +71,15 @@ export function endInference(graph: Graph, moment: Moment, end: InferenceEnd): v
   if (inference === undefined) {
     throw new Rejection('unknown-inference', `inference completion referenced unknown call ${inferenceId}`);
   }
-  const answered = response === null ? undefined : reduceResponse(graph, moment.at, inference, response);
-  closeWindow(inference.execution, moment, status);
-  graph.runningInferences.get(inference.codex_turn_id)?.delete(inference);
+  if (response !== null) {
+    setAnswer(graph, inference, reduceResponse(graph, moment.at, inference, response));
+    inference.raw_response_payload_id = response.raw_payload_id;
+  }
   setResponseId(graph, inference, responseId);
-  inference.upstream_request_id = upstreamRequestId;
-  inference.raw_response_payload_id = response?.raw_payload_id ?? null;
-  if (answered !== undefined) setAnswer(graph, inference, answered);
+  if (upstreamRequestId !== null) inference.upstream_request_id = upstreamRequestId;
+  // The turn may have ended before, or the call more than once: the first end counts.
+  if (inference.execution.status === 'running') closeWindow(inference.execution, moment, status);
+  graph.runningInferences.get(inference.codex_turn_id)?.delete(inference);
 }
 
 function setResponseId(graph: Graph, inference: InferenceCall, responseId: string | null): void {

@@ -104,7 +104,7 @@ const upstreamCall = {
 };
 
 /** The members of every event type, in the order in which the reference names them. */
-const payload = tagged<RawEventPayload>('RawTraceEventPayload', {
+const payloadShapes = {
   recording_completed: {},
   rollout_started: { trace_id: text, root_thread_id: text },
   rollout_ended: { status: rolloutStatus },
@@ -154,7 +154,8 @@ const payload = tagged<RawEventPayload>('RawTraceEventPayload', {
   },
   protocol_event_observed: { event_type: text, event_payload: ref },
   other: { kind: text, summary: text, payloads: list(ref), metadata: anyJson },
-});
+};
+const payload = tagged<RawEventPayload>('RawTraceEventPayload', payloadShapes);
 
 /** Why a line is no event, in the words of the reference, position included. */
 export class EventSyntaxError extends Error {}
@@ -188,7 +189,7 @@ export function decodeEvent(line: Uint8Array): RawEvent {
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
       if (field === undefined) throw fail(error.message, end);
-      throw fail(error.message, name === 'payload' ? payloadErrorEnd(line, field, error) : field.end);
+      throw fail(error.message, name === 'payload' ? payloadErrorEnd(line, field) : field.end);
     }
   };
   return {
@@ -218,12 +219,11 @@ function parse(line: Uint8Array): ReturnType<typeof parseJsonMembers> {
 function payloadErrorEnd(
   line: Uint8Array,
   field: { value?: Json | undefined; start: number; end: number },
-  error: TypeMismatch,
 ): number {
   if (!(field.value instanceof Map)) return field.end;
   const type = field.value.get('type');
   if (type === undefined) return field.end;
-  if (typeof type !== 'string' || error.message.startsWith(`unknown variant \`${type}\``)) {
+  if (typeof type !== 'string' || !Object.hasOwn(payloadShapes, type)) {
     const inner = parseJsonMembers(line.subarray(field.start, field.end));
     const end = inner.members.find(({ key }) => key === 'type')?.end;
     if (end !== undefined) return field.start + end;
