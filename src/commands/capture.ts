@@ -76,15 +76,31 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   }).finally(() => process.off('SIGINT', onSignal).off('SIGTERM', onSignal));
 
   for (const warning of summary.warnings) note(`agsight: ${warning}`);
-  let incomplete = summary.lost_events > 0;
-  if (options.raw !== true) {
-    const { interpretBundle } = await import('../interpret/interpret-bundle.js');
-    const { reduceBundles } = await import('../reduce/reduce.js');
-    const interpreted = await interpretBundle(output);
-    const reduced = await reduceBundles(output);
-    incomplete ||= interpreted.anomalies.length > 0 || reduced.some(({ complete }) => !complete);
-  }
+  let complete = summary.lost_events === 0;
+  if (options.raw !== true) complete = (await interpret(output)) && complete;
   if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
   note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);
-  if (incomplete) process.exitCode = ExitCode.incomplete;
+  if (!complete) process.exitCode = ExitCode.incomplete;
+}
+
+/** Interprets and reduces the evidence, tells what came of it, and returns whether nothing was missing. */
+async function interpret(bundle: string): Promise<boolean> {
+  const { interpretBundle } = await import('../interpret/interpret-bundle.js');
+  const { reduceBundles } = await import('../reduce/reduce.js');
+  const { note } = await import('../render/notes.js');
+  const { singleLine } = await import('../render/terminal.js');
+
+  const { exchanges, bundles, anomalies, evidenceAnomalies } = await interpretBundle(bundle);
+  for (const { kind, count, example } of anomalies) {
+    note(`agsight: ${kind}${count > 1 ? ` (${count} times)` : ''}: ${singleLine(example, 200)}`);
+  }
+  for (const anomaly of evidenceAnomalies) note(`agsight: ${singleLine(JSON.stringify(anomaly), 200)}`);
+  const calls = exchanges.filter(({ call }) => call !== undefined);
+  const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
+  note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);
+  if (bundles.length === 0) return anomalies.length === 0 && evidenceAnomalies.length === 0;
+  const reduced = await reduceBundles(bundle);
+  return (
+    anomalies.length === 0 && evidenceAnomalies.length === 0 && reduced.every(({ complete }) => complete)
+  );
 }
