@@ -4,7 +4,7 @@
 import { asArray, asInteger, asString, type Integer, type Json, member } from '../trace/json-value.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { listDelivery, resolveDelivery, unlistDelivery } from './agents.js';
+import { listDelivery, resolveDelivery } from './agents.js';
 import { attachCellOutput, flushReadyCells, noticeCellSource } from './code-cell.js';
 import type { Graph, ItemRecord, Moment } from './graph.js';
 import { contentOf, type NormalizedItem, normalizeItems } from './normalize.js';
@@ -59,7 +59,8 @@ export function reduceRequest(
     }
     shown = [...continued, ...reconcileAppended(graph, sighting, items, continued.length)];
   }
-  listItems(graph, threadId, shown);
+  graph.thread(threadId);
+  listItems(graph, shown);
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
@@ -105,6 +106,12 @@ export function reduceResponse(
   if (graph.latestInference.get(threadId) === inference_call_id) {
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
+  // An item accepted while its response was still under way was not there to be listed.
+  listItems(
+    graph,
+    threadId,
+    Array.from(records).filter(({ item }) => item.accepted_seq !== undefined),
+  );
   const usage = tokenUsage(member(payload, 'token_usage'));
   if (usage !== undefined) inference.usage = usage;
   return Array.from(records, ({ item }) => item.item_id);
@@ -196,10 +203,9 @@ function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem
     const record = graph.unseenAgentMessages.get(threadId, responsesItemId);
     if (record !== undefined) {
       graph.unseenAgentMessages.delete(threadId, responsesItemId);
-      unlistDelivery(graph, record.item);
       record.item.body = { parts: sighted.parts };
       record.content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
-      listDelivery(graph, record.item);
+      if (record.listed) listDelivery(graph, record);
       return record;
     }
   }
@@ -209,9 +215,12 @@ function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem
 export function createItem(graph: Graph, sighting: Sighting, item: NormalizedItem): ItemRecord {
   const { threadId, codexTurnId, at, producer } = sighting;
   const { role, channel, kind, agentMessage, parts, callId, content } = item;
-  const itemId = `conversation_item:${graph.nextItem++}`;
+  const ordinal = graph.nextItem++;
+  const itemId = `conversation_item:${ordinal}`;
   const record: ItemRecord = {
+    ordinal,
     content,
+    listed: false,
     item: {
       item_id: itemId,
       responses_item_id: undefined,
@@ -274,12 +283,13 @@ function identify(graph: Graph, record: ItemRecord, wireId: string): void {
   item.responses_item_id = wireId;
   graph.itemsByWireId.reach(item.thread_id, wireId, () => []).push(record);
   const acceptance = graph.accepted.get(item.thread_id, wireId);
-  if (acceptance !== undefined) markAccepted(record, acceptance);
+  if (acceptance !== undefined) markAccepted(graph, record, acceptance);
 }
 
-export function markAccepted({ item }: ItemRecord, { at, seq }: Moment): void {
-  item.accepted_at_unix_ms = at;
-  item.accepted_seq = seq;
+export function markAccepted(graph: Graph, record: ItemRecord, { at, seq }: Moment): void {
+  record.item.accepted_at_unix_ms = at;
+  record.item.accepted_seq = seq;
+  listItems(graph, [record]);
 }
 
 /** Requests often repeat less of a reasoning item than the response had; what was seen once stays. */
@@ -297,15 +307,19 @@ function mergeReasoning(body: { parts: ConversationPart[] }, sighted: readonly C
   ];
 }
 
-/** Adds items to the thread's list, each once. */
-export function listItems(graph: Graph, threadId: string, records: readonly ItemRecord[]): void {
-  const { conversation_item_ids } = graph.thread(threadId);
-  const listed = reach(graph.listed, threadId, () => new Set());
-  for (const { item } of records) {
-    if (listed.has(item.item_id)) continue;
-    listed.add(item.item_id);
-    conversation_item_ids.push(item.item_id);
-    listDelivery(graph, item);
+/** Makes items part of their thread's conversation. */
+export function listItems(graph: Graph, records: readonly ItemRecord[]): void {
+  for (const record of records) {
+    if (record.listed) continue;
+    record.listed = true;
+    listDelivery(graph, record);
+  }
+}
+
+/** Writes the list of every thread. Called after the last event. */
+export function listConversations(graph: Graph): void {
+  for (const { item, listed } of graph.items.values()) {
+    if (listed) graph.thread(item.thread_id).conversation_item_ids.push(item.item_id);
   }
 }
 
