@@ -23,7 +23,7 @@ export interface Exchange {
   call: CallSummary | undefined;
 }
 
-export interface CallSummary {
+interface CallSummary {
   /** False for what is no inference of a thread: compactions, calls without ids, requests not readable. */
   inTrace: boolean;
   outcome: Outcome;
@@ -110,7 +110,7 @@ export class OtherExchange implements ExchangeObserver {
   responseLost(): void {}
 }
 
-export function pathOf(requestTarget: string): string {
+function pathOf(requestTarget: string): string {
   const [path = ''] = requestTarget.split(/[?#]/, 1);
   return path;
 }

@@ -11,7 +11,7 @@ import { echoed } from './model-item.js';
 import { type TokenUsage, tokenUsage } from './token-usage.js';
 import { type WireIds, wireIds } from './wire-ids.js';
 
-export const CALL_LIMITS = {
+const CALL_LIMITS = {
   /** Bytes of a request body, and of a response that is not an event stream. */
   bodyBytes: 128 * 1024 * 1024,
   /** Characters of an error body that are kept. */

@@ -256,7 +256,11 @@ export class Thread {
     const id = stringAt(item, 'id');
     if (id === undefined || isComputedId(id) || this.#knownItems.has(id)) return;
     this.#knownItems.add(id);
-    this.#event(at, turn, { type: 'history_item_accepted', item_id: id }, place);
+    const accepted: RawEventPayload = { type: 'history_item_accepted', item_id: id };
+    if (item.type === 'agent_message') {
+      accepted.agent_message_payload = this.#rollout.payload('protocol_event', item);
+    }
+    this.#event(at, turn, accepted, place);
   }
 
   #fail(turn: Turn, inference: Inference, error: string, timeNs: bigint, place?: Place): void {

@@ -70,7 +70,7 @@ export function field(headers: HeaderFields, name: string): string | undefined {
 }
 
 /** The elements of all fields called `name`, in lower case: `gzip, chunked` is two. */
-export function fieldList(headers: HeaderFields, name: string): string[] {
+function fieldList(headers: HeaderFields, name: string): string[] {
   const elements: string[] = [];
   for (const [key, value] of headers) {
     if (key !== name) continue;

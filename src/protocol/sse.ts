@@ -4,7 +4,7 @@
 
 import { createParser, type EventSourceParser } from 'eventsource-parser';
 
-export const SSE_LIMITS = {
+const SSE_LIMITS = {
   /** Characters of one event. A longer one is dropped and counted, the events after it are read. */
   eventChars: 64 * 1024 * 1024,
 } as const;

@@ -44,7 +44,7 @@ test('several root threads: each has a bundle of its own below rollouts', async 
   const recording = wireRecording('fork');
   const bundle = bundleOf(evidenceOf(recording));
   const { bundles, rootThreadIds } = await interpretBundle(bundle);
-  expect(rootThreadIds).toEqual(recording.expected.map(({ threads: [thread] }) => thread?.thread_id));
+  expect(rootThreadIds).toEqual(recording.reference.flatMap(({ threads }) => Object.keys(threads)));
   expect(bundles).toEqual(rootThreadIds.map((id) => join(bundle, 'rollouts', id)));
   expect(readdirSync(bundle).sort()).toEqual(['evidence', 'rollouts']);
   for (const [index, dir] of bundles.entries()) {

@@ -50,7 +50,7 @@ const types = (events: readonly { payload: { type: string } }[]) => events.map((
 
 describe('a recorded turn with a tool call', () => {
   const recording = wireRecording('exec');
-  const threadId = recording.expected[0]?.threads[0]?.thread_id;
+  const [threadId] = Object.keys(recording.reference[0]?.threads ?? {});
 
   test('is told in the order of Codex itself', () => {
     const { told, result } = interpretOne(evidenceOf(recording));
@@ -447,6 +447,12 @@ describe('lost bytes', () => {
     const { told, result } = interpretOne(capture(...sent, ...receivedWithout(text, length)));
     const outcomes = /^inference_(?!started)|turn_ended/;
     expect(types(told.events).filter((type) => outcomes.test(type))).toEqual([]);
+    expect(result.exchanges[0]?.call?.outcome).toBe('unknown');
+  });
+
+  test('in the head, when the capture ends first: not taken for running', () => {
+    const received = receivedWithout('content-type', 5);
+    const { result } = interpretOne([captureStart(ms(1)), ...sent, ...received, captureEnd(ms(60))]);
     expect(result.exchanges[0]?.call?.outcome).toBe('unknown');
   });
 

@@ -11,6 +11,7 @@ import type {
   ExitEvent,
   TlsEvent,
 } from '../../src/evidence/event.js';
+import type { modelVisibleFacts } from '../e2e/model-visible-facts.js';
 
 export interface WireRecording {
   /** Version of Codex. */
@@ -29,15 +30,8 @@ export interface WireRecording {
   }[];
   /** How each Codex process ended. */
   exits: { run: number; atMs: number; exitCode?: number; signal?: number }[];
-  /** Per bundle of Codex's own tracer in the same run: the model-visible facts of the reference's state.json. */
-  expected: Facts[];
-}
-
-/** Only what tests look into; the rest is compared as a whole. */
-export interface Facts {
-  threads: { thread_id: string; status: string; [fact: string]: unknown }[];
-  turns: { status: string; [fact: string]: unknown }[];
-  [family: string]: unknown;
+  /** Per bundle of Codex's own tracer in the same run: what the reference reduced it to, as far as compared. */
+  reference: Parameters<typeof modelVisibleFacts>[0][];
 }
 
 export function wireRecording(name: string): WireRecording {
@@ -53,7 +47,7 @@ const PIECE_BYTES = 16 * 1024;
 const nobody = { pid: 0, tid: 0, comm: '', rootPid: 0 };
 const codex = { pid: CODEX_PID, tid: CODEX_PID, comm: 'codex', rootPid: CODEX_PID };
 
-export const SALT = new Uint8Array(32).fill(7);
+const SALT = new Uint8Array(32).fill(7);
 
 export function captureStart(timeNs: bigint): CaptureStartEvent {
   return {
