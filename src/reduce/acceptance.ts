@@ -4,7 +4,7 @@
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { resolveDelivery } from './agents.js';
-import { createItem, listItems, markAccepted } from './conversation.js';
+import { createItem, markAccepted } from './conversation.js';
 import type { Graph, Moment } from './graph.js';
 import { normalizeItem } from './normalize.js';
 
@@ -19,13 +19,10 @@ export function acceptItem(
 ): void {
   if (threadId === null) throw new Rejection('event-incomplete', 'history acceptance has no thread');
   graph.thread(threadId);
-  if (graph.accepted.get(threadId, wireId) !== undefined) return;
-  graph.accepted.set(threadId, wireId, moment);
+  const first = graph.accepted.reach(threadId, wireId, () => moment);
   const records = graph.itemsByWireId.get(threadId, wireId) ?? [];
-  for (const record of records) markAccepted(record, moment);
-  if (records.length > 0) {
-    listItems(graph, threadId, records);
-  } else if (ref !== null && ref !== undefined) {
+  for (const record of records) markAccepted(graph, record, first);
+  if (records.length === 0 && ref !== null && ref !== undefined) {
     acceptAgentMessage(graph, moment, threadId, codexTurnId, wireId, ref);
   }
 }
@@ -45,6 +42,5 @@ function acceptAgentMessage(
   }
   const record = createItem(graph, { threadId, codexTurnId, at: moment.at }, message);
   graph.unseenAgentMessages.set(threadId, wireId, record);
-  listItems(graph, threadId, [record]);
   resolveDelivery(graph, record.item);
 }

@@ -18,7 +18,7 @@ import {
   messageEndShape,
   spawnEndShape,
 } from './agent-payloads.js';
-import type { Graph, Moment, PendingEdge } from './graph.js';
+import type { Graph, ItemRecord, Moment, PendingEdge } from './graph.js';
 import { addUnique, reach } from './pair-map.js';
 import { spawnEdgeId } from './spawn-edge.js';
 import type { ConversationItem, InteractionEdge, ToolCall, TraceAnchor } from './state.js';
@@ -137,17 +137,25 @@ export function resolveDelivery(graph: Graph, item: ConversationItem): void {
   connect(graph, pending, { type: 'conversation_item', item_id: item.item_id });
 }
 
-/** Remembers an item in the thread's list as a target for edges that come later. */
-export function listDelivery(graph: Graph, item: ConversationItem): void {
-  const key = deliveryKey(graph, item);
-  if (key === undefined || graph.targetedItems.has(item.item_id)) return;
-  graph.deliveries.reach(item.thread_id, key, () => new Set()).add(item.item_id);
+/** Remembers an item of the conversation as a target for edges that come later. */
+export function listDelivery(graph: Graph, record: ItemRecord): void {
+  const key = deliveryKey(graph, record.item);
+  if (key === undefined) return;
+  const records = graph.deliveries.reach(record.item.thread_id, key, () => []);
+  let place = records.length;
+  while (place > 0 && (records[place - 1]?.ordinal ?? 0) > record.ordinal) place--;
+  records.splice(place, 0, record);
 }
 
-/** Forgets an item whose body is about to change. */
-export function unlistDelivery(graph: Graph, item: ConversationItem): void {
-  const key = deliveryKey(graph, item);
-  if (key !== undefined) graph.deliveries.get(item.thread_id, key)?.delete(item.item_id);
+/** The oldest item that delivered a message and that no edge points at yet. */
+function arrivedItem(graph: Graph, threadId: string, key: string): ConversationItem | undefined {
+  const records = graph.deliveries.get(threadId, key) ?? [];
+  for (;;) {
+    const first = records[0]?.item;
+    if (first === undefined) return undefined;
+    if (!graph.targetedItems.has(first.item_id) && deliveryKey(graph, first) === key) return first;
+    records.shift();
+  }
 }
 
 /** Spawns whose message nobody saw still made a thread. Called after the last event. */
@@ -185,9 +193,9 @@ function pendingKey(graph: Graph, { senderThreadId, message }: PendingEdge): str
 /** Connects the edge when its message has arrived, and lets it wait otherwise. */
 function deliver(graph: Graph, edge: PendingEdge): void {
   const key = pendingKey(graph, edge);
-  const arrived = graph.deliveries.get(edge.targetThreadId, key)?.values().next().value;
+  const arrived = arrivedItem(graph, edge.targetThreadId, key);
   if (arrived !== undefined) {
-    connect(graph, edge, { type: 'conversation_item', item_id: arrived });
+    connect(graph, edge, { type: 'conversation_item', item_id: arrived.item_id });
     return;
   }
   const waiting = graph.pendingEdges.get(edge.edgeId);
@@ -260,12 +268,7 @@ function insert(graph: Graph, edge: InteractionEdge): void {
   if (edge.source.type === 'tool_call') {
     reach(graph.edgesByTool, edge.source.tool_call_id, () => []).push(edge);
   }
-  if (edge.target.type === 'conversation_item') {
-    const { item_id } = edge.target;
-    graph.targetedItems.add(item_id);
-    const record = graph.items.get(item_id);
-    if (record !== undefined) unlistDelivery(graph, record.item);
-  }
+  if (edge.target.type === 'conversation_item') graph.targetedItems.add(edge.target.item_id);
 }
 
 function spawnEdge(

@@ -16,7 +16,7 @@ import {
   type PendingCellStart,
 } from './graph.js';
 import { addUnique, reach } from './pair-map.js';
-import type { CodeCell, ConversationItem, ConversationItemKind, ToolCall } from './state.js';
+import type { CodeCell, ConversationItem, ConversationItemKind } from './state.js';
 
 export interface CellEventContext {
   moment: Moment;
@@ -101,8 +101,6 @@ function materialize(graph: Graph, start: PendingCellStart): void {
   graph.state.code_cells.set(cellId, cell);
   reach(graph.runningCells, codexTurnId, () => new Set()).add(cell);
   for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output')) addOutput(cell, item);
-  const tool = graph.toolsByVisibleCall.get(callId);
-  if (tool !== undefined) linkStartedCell(graph, tool);
   for (const event of graph.pendingCellEvents.get(cellId) ?? []) applyLifecycle(graph, cell, event);
   graph.pendingCellEvents.delete(cellId);
 }
@@ -155,18 +153,18 @@ function lifecycle(graph: Graph, context: CellEventContext, what: string, event:
 
 function applyLifecycle(graph: Graph, cell: CodeCell, event: CellLifecycleEvent): void {
   const { moment, status, payloadId } = event;
-  if (cell.initial_response_at_unix_ms === null) {
-    cell.initial_response_at_unix_ms = moment.at;
-    cell.initial_response_seq = moment.seq;
-  }
   if (event.end) {
     cell.raw_result_payload_id = payloadId;
     finish(graph, cell, moment, status);
     return;
   }
   cell.runtime_cell_id = event.runtimeCellId;
-  cell.initial_response_status = status;
-  cell.raw_initial_response_payload_id = payloadId;
+  if (cell.initial_response_status === null) {
+    cell.initial_response_at_unix_ms = moment.at;
+    cell.initial_response_seq = moment.seq;
+    cell.initial_response_status = status;
+    cell.raw_initial_response_payload_id = payloadId;
+  }
   if (status === 'yielded') {
     cell.yielded_at_unix_ms = moment.at;
     cell.yielded_seq = moment.seq;
@@ -174,7 +172,12 @@ function applyLifecycle(graph: Graph, cell: CodeCell, event: CellLifecycleEvent)
   cell.runtime_status = status;
 }
 
+/** A cell that ends without an initial response counts as having answered then. */
 function finish(graph: Graph, cell: CodeCell, moment: Moment, status: CodeCellStatus): void {
+  if (cell.initial_response_at_unix_ms === null) {
+    cell.initial_response_at_unix_ms = moment.at;
+    cell.initial_response_seq = moment.seq;
+  }
   closeWindow(cell.execution, moment, EXECUTION_STATUS[status]);
   cell.runtime_status = status;
   if (cell.execution.status !== 'running') graph.runningCells.get(cell.codex_turn_id)?.delete(cell);
@@ -198,10 +201,6 @@ export function closeCellsOfTurn(
 ): void {
   if (status === 'running' || status === 'completed') return;
   for (const cell of [...(graph.runningCells.get(turnId) ?? [])]) {
-    if (cell.initial_response_at_unix_ms === null) {
-      cell.initial_response_at_unix_ms = moment.at;
-      cell.initial_response_seq = moment.seq;
-    }
     finish(graph, cell, moment, status === 'failed' ? 'failed' : 'terminated');
   }
 }
@@ -236,11 +235,15 @@ export function linkNestedTool(graph: Graph, cellId: string, toolCallId: string)
   if (cell !== undefined) addUnique(cell.nested_tool_call_ids, toolCallId);
 }
 
-/** Names on the `exec` call of a model the cell that it started. */
-export function linkStartedCell(graph: Graph, tool: ToolCall): void {
-  if (tool.model_visible_call_id === null) return;
-  const cellId = cellIdOf(tool.model_visible_call_id);
-  if (graph.state.code_cells.has(cellId)) tool.started_code_cell_id = cellId;
+/** Names on the `exec` calls of models the cells that they started. Called after the last event. */
+export function linkStartedCells(graph: Graph): void {
+  for (const tool of graph.state.tool_calls.values()) {
+    const { kind, model_visible_call_id: callId } = tool;
+    if (kind.type !== 'other' || kind.name !== 'exec' || callId === null) continue;
+    const cell = graph.state.code_cells.get(cellIdOf(callId));
+    if (cell !== undefined && cell.thread_id === tool.thread_id)
+      tool.started_code_cell_id = cell.code_cell_id;
+  }
 }
 
 /** Links a `wait` call of the model to the cell that it waits for. */
@@ -327,8 +330,7 @@ function itemsOf(
   kind: ConversationItemKind,
 ): ConversationItem[] {
   const records = graph.itemsByCall.get(threadId, callId) ?? [];
-  const items = records.map(({ item }) => item).filter((item) => item.kind === kind);
-  return items.sort((a, b) => compareUtf8(a.item_id, b.item_id));
+  return records.map(({ item }) => item).filter((item) => item.kind === kind);
 }
 
 function cellIdOf(callId: string): string {

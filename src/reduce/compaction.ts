@@ -115,7 +115,7 @@ export function installCompaction(
   });
   // The new history is never the old one, whatever it says.
   const replacement = reconcileDetached(graph, made, replacementItems, []);
-  listItems(graph, threadId, [...input, marker, ...replacement]);
+  listItems(graph, [...input, marker, ...replacement]);
   graph.replacements.set(threadId, replacement);
   graph.state.compactions.set(compactionId, {
     compaction_id: compactionId,

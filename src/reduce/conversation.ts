@@ -8,7 +8,6 @@ import { listDelivery, resolveDelivery } from './agents.js';
 import { attachCellOutput, flushReadyCells, noticeCellSource } from './code-cell.js';
 import type { Graph, ItemRecord, Moment } from './graph.js';
 import { contentOf, type NormalizedItem, normalizeItems } from './normalize.js';
-import { reach } from './pair-map.js';
 import { matches, SnapshotIndex } from './snapshot-index.js';
 import type { ConversationPart, InferenceCall, Producer, TokenUsage } from './state.js';
 import { attachToolItem } from './tool.js';
@@ -106,12 +105,6 @@ export function reduceResponse(
   if (graph.latestInference.get(threadId) === inference_call_id) {
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
-  // An item accepted while its response was still under way was not there to be listed.
-  listItems(
-    graph,
-    threadId,
-    Array.from(records).filter(({ item }) => item.accepted_seq !== undefined),
-  );
   const usage = tokenUsage(member(payload, 'token_usage'));
   if (usage !== undefined) inference.usage = usage;
   return Array.from(records, ({ item }) => item.item_id);

@@ -25,10 +25,15 @@ export interface Moment {
   at: Integer;
 }
 
-/** A conversation item and what identifies its content. */
+/** A conversation item and what the state does not say of it. */
 export interface ItemRecord {
   readonly item: ConversationItem;
+  /** Counts the items of all threads, in the order in which they were first seen. */
+  readonly ordinal: number;
+  /** Identifies what the item says. */
   content: string;
+  /** A request showed it or it was accepted: it belongs to its thread's list. */
+  listed: boolean;
 }
 
 /** A code cell that runs although the item that asked for it was not seen yet. */
@@ -77,8 +82,6 @@ export class Graph {
   readonly snapshots = new Map<string, ItemRecord[]>();
   /** History that a compaction installed and that no request has shown yet. */
   readonly replacements = new Map<string, ItemRecord[]>();
-  /** The ids in AgentThread.conversation_item_ids. */
-  readonly listed = new Map<string, Set<string>>();
   /** (thread, kind and call id) → the one content that this call has. */
   readonly callContents = new PairMap<string>();
   readonly itemsByCall = new PairMap<ItemRecord[]>();
@@ -120,8 +123,8 @@ export class Graph {
   readonly pendingEdgesByTool = new Map<string, Set<PendingEdge>>();
   readonly edgesByTool = new Map<string, InteractionEdge[]>();
   readonly targetedItems = new Set<string>();
-  /** (thread, sender and message) → listed items that delivered it and that no edge targets. */
-  readonly deliveries = new PairMap<Set<string>>();
+  /** (thread, sender and message) → listed items that delivered it, oldest first. */
+  readonly deliveries = new PairMap<ItemRecord[]>();
 
   // Compaction.
   readonly requestsByCompaction = new Map<string, string[]>();

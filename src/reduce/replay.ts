@@ -8,6 +8,8 @@ import { compareUtf8, type Integer } from '../trace/json-value.js';
 import type { Manifest, RawEvent } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { connectWaitingSpawns } from './agents.js';
+import { linkStartedCells } from './code-cell.js';
+import { listConversations } from './conversation.js';
 import { Graph } from './graph.js';
 import { applyEvent } from './reducer.js';
 import type { ReducedState } from './state.js';
@@ -84,6 +86,8 @@ class Replayer {
 
   end(): void {
     this.#try(() => connectWaitingSpawns(this.graph));
+    linkStartedCells(this.graph);
+    listConversations(this.graph);
     const refs = [...this.graph.state.raw_payloads.values()];
     refs.sort((a, b) => compareUtf8(a.raw_payload_id, b.raw_payload_id));
     for (const ref of refs) {

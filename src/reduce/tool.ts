@@ -1,6 +1,5 @@
 // Tool calls: from the request to the result, with the conversation items that show them to a model.
 
-import { compareUtf8 } from '../trace/json-value.js';
 import type {
   ExecutionStatus,
   RawPayloadRef,
@@ -10,7 +9,7 @@ import type {
 } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { attachResult, endInteraction, startInteraction } from './agents.js';
-import { cellOfRuntime, linkNestedTool, linkStartedCell, linkWait } from './code-cell.js';
+import { cellOfRuntime, linkNestedTool, linkWait } from './code-cell.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
 import { addUnique } from './pair-map.js';
 import type { ConversationItem, ToolCall } from './state.js';
@@ -76,10 +75,7 @@ export function startTool(
   if (requester.type === 'code_cell') linkNestedTool(graph, requester.code_cell_id, tool_call_id);
   if (callId === null) return;
   graph.toolsByVisibleCall.set(callId, tool);
-  const seen = (graph.itemsByCall.get(threadId, callId) ?? []).map(({ item }) => item);
-  seen.sort((a, b) => compareUtf8(a.item_id, b.item_id));
-  for (const item of seen) attachItem(graph, tool, item);
-  linkStartedCell(graph, tool);
+  for (const { item } of graph.itemsByCall.get(threadId, callId) ?? []) attachItem(graph, tool, item);
   observeOperation(graph, tool);
 }
 
