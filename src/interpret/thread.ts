@@ -18,13 +18,7 @@ import {
   threadMetadata,
 } from './thread-payload.js';
 import type { Place } from './timeline.js';
-import {
-  commandOutput,
-  isReadableInvocation,
-  requestedTool,
-  type ToolOutput,
-  toolOutput,
-} from './tool-call.js';
+import { commandOutput, requestedTool, type ToolOutput, toolOutput } from './tool-call.js';
 import { finishToolRuntime, type ToolRun, toolRun, writeToolRuntime } from './tool-runtime.js';
 import {
   boundaryOf,
@@ -102,9 +96,6 @@ export class Thread {
     const run = toolRun(tool, turn.id, timeNs);
     inference.tools.push(run);
     this.#tools.set(tool.callId, run);
-    const invocation = isReadableInvocation(tool)
-      ? this.#rollout.payload('tool_invocation', tool.invocation)
-      : null;
     const started: RawEventPayload = {
       type: 'tool_call_started',
       tool_call_id: tool.callId,
@@ -113,7 +104,7 @@ export class Thread {
       requester: { type: 'model' },
       kind: tool.kind,
       summary: tool.summary,
-      invocation_payload: invocation,
+      invocation_payload: this.#rollout.payload('tool_invocation', tool.invocation),
     };
     this.#event(timeNs, turn, started, 'after');
   }

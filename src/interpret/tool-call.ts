@@ -2,7 +2,7 @@
 // Pure functions over items; when a call starts and ends is thread.ts.
 
 import type { ToolCallKind, ToolCallSummary } from '../trace/raw-event.js';
-import { type JsonObject, objectAt, parseObject, stringAt } from './json.js';
+import { type JsonObject, objectAt, stringAt } from './json.js';
 
 /** A call that the model has asked for. */
 export interface RequestedTool {
@@ -104,17 +104,6 @@ function kindOf(name: string, namespace: string | null): ToolCallKind {
   }
   const known = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
   return known === undefined ? { type: 'other', name } : { type: known };
-}
-
-/**
- * Whether the reference can read the invocation: it parses the arguments of write_stdin and rejects the whole
- * bundle when it cannot.
- */
-export function isReadableInvocation(tool: RequestedTool): boolean {
-  if (tool.kind.type !== 'write_stdin') return true;
-  const args = parseObject(stringAt(tool.invocation.payload, 'arguments') ?? '');
-  const session = args?.session_id;
-  return typeof session === 'number' || (typeof session === 'string' && session !== '');
 }
 
 // Codex sends failed calls back as plain text. These are its own messages for calls that never ran.
