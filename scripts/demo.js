@@ -13,6 +13,7 @@ import { demoPrompt, demoSteps, demoWorkspace } from '../test/support/demo-scrip
 import { startMockResponses } from '../test/support/mock-responses.js';
 
 const CODEX_VERSION = '0.169.0';
+const EXIT_INCOMPLETE = 3;
 const CAPTURE_TIMEOUT_MS = 100_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -168,7 +169,8 @@ async function captureCodex() {
     const args = ['capture', '-o', relative(root, bundle), '--', ...run.command];
     say(`agsight ${args.join(' ')}`);
     const { status, stderr } = await agsight(args, run.env);
-    if (status !== 0 || server.requests.length !== demoSteps.length) {
+    if (status === EXIT_INCOMPLETE) process.exitCode = EXIT_INCOMPLETE;
+    else if (status !== 0 || server.requests.length !== demoSteps.length) {
       throw new Error(
         `capture ended with ${status} after ${server.requests.length} requests:\n${stderr.trim()}`,
       );
@@ -221,7 +223,7 @@ try {
     await showCapture();
   } else {
     say(`No capture here: ${reason}.`);
-    say('What follows was recorded on another machine; reduce and session-map work on it anywhere.');
+    say('As root on Linux, `sudo npm run demo` captures the real Codex. What follows was recorded before.');
     await showSample();
   }
 } catch (error) {
