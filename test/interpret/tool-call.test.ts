@@ -1,10 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  commandOutput,
-  isReadableInvocation,
-  requestedTool,
-  toolOutput,
-} from '../../src/interpret/tool-call.js';
+import { commandOutput, requestedTool, toolOutput } from '../../src/interpret/tool-call.js';
 
 const call = (name: string, args: string, namespace?: string) =>
   requestedTool({
