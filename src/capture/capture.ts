@@ -10,7 +10,7 @@ import { isAlive } from './process.js';
 import { Recording } from './recording.js';
 import type { CaptureSummary } from './summary.js';
 
-export type CaptureTarget = { command: readonly string[] } | { pids: readonly number[] };
+type CaptureTarget = { command: readonly string[] } | { pids: readonly number[] };
 
 export interface CaptureOptions {
   /** The bundle directory: must not exist or be empty. */

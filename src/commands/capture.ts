@@ -87,7 +87,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
 async function interpret(bundle: string): Promise<boolean> {
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundles } = await import('../reduce/reduce.js');
-  const { note } = await import('../render/notes.js');
+  const { detail, note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
   const { exchanges, bundles, anomalies, evidenceAnomalies } = await interpretBundle(bundle);
@@ -95,6 +95,14 @@ async function interpret(bundle: string): Promise<boolean> {
     note(`agsight: ${kind}${count > 1 ? ` (${count} times)` : ''}: ${singleLine(example, 200)}`);
   }
   for (const anomaly of evidenceAnomalies) note(`agsight: ${singleLine(JSON.stringify(anomaly), 200)}`);
+  for (const { method, host, path, status, call } of exchanges) {
+    const spent =
+      call?.usage === undefined
+        ? ''
+        : `, ${call.usage.input_tokens} tokens in, ${call.usage.output_tokens} out`;
+    const answer = call === undefined ? '' : ` ${call.model ?? 'unknown model'} ${call.outcome}${spent}`;
+    detail(singleLine(`agsight: ${method} ${host ?? ''}${path} ${status ?? 'no answer'}${answer}`, 200));
+  }
   const calls = exchanges.filter(({ call }) => call !== undefined);
   const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
   note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);
