@@ -1,11 +1,12 @@
 // Compiles the N-API shim. Plain C against Node's stable ABI: no headers beyond node-api-headers, no download.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 mkdirSync(`${root}native/build`, { recursive: true });
 
+const shim = `${root}native/build/linux-${process.arch}.node`;
 const compiler = process.env.CC ?? 'cc';
 const { status, error } = spawnSync(
   compiler,
@@ -22,10 +23,11 @@ const { status, error } = spawnSync(
     'native/shim.c',
     'native/kernel.c',
     '-o',
-    `native/build/linux-${process.arch}.node`,
+    `${shim}.new`,
   ],
   { cwd: root, stdio: 'inherit' },
 );
 if (error !== undefined)
   console.error(`${compiler}: ${error.message} (install gcc, or set CC to a C compiler)`);
-process.exitCode = status === 0 ? 0 : 1;
+if (status === 0) renameSync(`${shim}.new`, shim);
+else process.exitCode = 1;

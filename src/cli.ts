@@ -1,7 +1,7 @@
 // The program: global options, the list of commands, and the one place where an error becomes a line on
 // stderr and an exit code. Knows nothing of what the commands do; they import their work when they run.
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError } from './commander.js';
 import { captureCommand } from './commands/capture.js';
 import { offsetsCommand } from './commands/offsets.js';
 import { reduceCommand } from './commands/reduce.js';

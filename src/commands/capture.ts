@@ -1,6 +1,6 @@
 // `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError } from '../commander.js';
 import { ExitCode } from '../errors.js';
 
 interface CaptureCommandOptions {

@@ -1,6 +1,6 @@
 // `agsight offsets BINARY…`: options and output; the work is elf/binary.ts.
 
-import { Command, Option } from 'commander';
+import { Command, Option } from '../commander.js';
 import type { BinaryReport, Tier, TlsLibrary } from '../elf/binary.js';
 
 interface OffsetsOptions {

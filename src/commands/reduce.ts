@@ -1,6 +1,6 @@
 // `agsight reduce BUNDLE`: options and output; the work is reduce/reduce.ts.
 
-import { Command } from 'commander';
+import { Command } from '../commander.js';
 import type { ReduceResult } from '../reduce/reduce.js';
 
 interface Options {

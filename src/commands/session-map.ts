@@ -1,6 +1,6 @@
 // `agsight session-map [PATH…]`: options and output; the map is sessions/session-map.ts.
 
-import { Command } from 'commander';
+import { Command } from '../commander.js';
 import type { SessionMap } from '../sessions/session-map.js';
 
 export function sessionMapCommand(): Command {

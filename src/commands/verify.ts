@@ -1,6 +1,6 @@
 // `agsight verify BUNDLE`: options and output; the checks are evidence/verify.ts.
 
-import { Command } from 'commander';
+import { Command } from '../commander.js';
 import type { VerifyReport } from '../evidence/verify.js';
 
 export function verifyCommand(): Command {
