@@ -4,10 +4,11 @@ import type { TestContext } from 'vitest';
 
 /** The test goes on only as root on Linux. */
 export function requireRoot(context: TestContext): void {
-  require(process.platform === 'linux' && process.getuid?.() === 0, 'needs root on Linux', context);
+  requireThat(process.platform === 'linux' && process.getuid?.() === 0, 'needs root on Linux', context);
 }
 
-function require(met: boolean, reason: string, context: TestContext): void {
+/** The test goes on only where `met`; `reason` says what it needs. */
+export function requireThat(met: boolean, reason: string, context: TestContext): void {
   if (met) return;
   if (process.env.CI === 'true') throw new Error(`${reason}, and CI=true allows no skipped test`);
   context.skip(reason);
