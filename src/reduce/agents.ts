@@ -40,6 +40,7 @@ export function startInteraction(graph: Graph, tool: ToolCall, ref: RawPayloadRe
 
 /** What the runtime observed when a tool had acted on an agent. */
 export function endInteraction(graph: Graph, { at }: Moment, tool: ToolCall, ref: RawPayloadRef): void {
+  if (tool.kind.type === 'mcp') return;
   if (member(graph.payloads.json(ref), 'agent_thread_id') !== undefined) {
     endActivity(graph, at, tool, ref);
     return;
@@ -137,8 +138,8 @@ export function resolveDelivery(graph: Graph, item: ConversationItem): void {
   connect(graph, pending, { type: 'conversation_item', item_id: item.item_id });
 }
 
-/** Remembers an item of the conversation as a target for edges that come later. */
-export function listDelivery(graph: Graph, record: ItemRecord): void {
+/** Remembers an item as a target for edges that come later. */
+export function noteDelivery(graph: Graph, record: ItemRecord): void {
   const key = deliveryKey(graph, record.item);
   if (key === undefined) return;
   const records = graph.deliveries.reach(record.item.thread_id, key, () => []);

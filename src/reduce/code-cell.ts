@@ -201,6 +201,7 @@ export function closeCellsOfTurn(
 ): void {
   if (status === 'running' || status === 'completed') return;
   for (const cell of [...(graph.runningCells.get(turnId) ?? [])]) {
+    cell.raw_result_payload_id = null;
     finish(graph, cell, moment, status === 'failed' ? 'failed' : 'terminated');
   }
 }

@@ -115,8 +115,9 @@ export function installCompaction(
   });
   // The new history is never the old one, whatever it says.
   const replacement = reconcileDetached(graph, made, replacementItems, []);
-  listItems(graph, [...input, marker, ...replacement]);
+  listItems([...input, marker, ...replacement]);
   graph.replacements.set(threadId, replacement);
+  graph.latestInference.delete(threadId);
   graph.state.compactions.set(compactionId, {
     compaction_id: compactionId,
     thread_id: threadId,

@@ -4,7 +4,7 @@
 import { asArray, asInteger, asString, type Integer, type Json, member } from '../trace/json-value.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { listDelivery, resolveDelivery } from './agents.js';
+import { noteDelivery, resolveDelivery } from './agents.js';
 import { attachCellOutput, flushReadyCells, noticeCellSource } from './code-cell.js';
 import type { Graph, ItemRecord, Moment } from './graph.js';
 import { contentOf, type NormalizedItem, normalizeItems } from './normalize.js';
@@ -59,7 +59,7 @@ export function reduceRequest(
     shown = [...continued, ...reconcileAppended(graph, sighting, items, continued.length)];
   }
   graph.thread(threadId);
-  listItems(graph, shown);
+  listItems(shown);
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
@@ -88,26 +88,24 @@ export function reduceResponse(
     at,
     producer: { type: 'inference', inference_call_id },
   };
-  const records = new Set<ItemRecord>();
-  for (const item of items) {
-    checkCallContent(graph, threadId, item);
-    const named =
-      item.responsesItemId === undefined
-        ? []
-        : (graph.itemsByWireId.get(threadId, item.responsesItemId) ?? []);
-    const repeated = named.find((record) => record.content === item.content && !records.has(record));
-    const record = repeated ?? adoptOrCreate(graph, sighting, item);
-    records.add(record);
-    see(graph, sighting, record, item);
-  }
-  flushReadyCells(graph);
-  // A later request has already shown the thread's model something else.
+  const records = reconcileDetached(graph, sighting, items, namesakes(graph, threadId, items));
+  // A later request has already shown the thread's model something else, or a compaction is about to.
   if (graph.latestInference.get(threadId) === inference_call_id) {
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
   const usage = tokenUsage(member(payload, 'token_usage'));
   if (usage !== undefined) inference.usage = usage;
-  return Array.from(records, ({ item }) => item.item_id);
+  return records.map(({ item }) => item.item_id);
+}
+
+/** The items of a thread that have the wire id of one of `items`. */
+function namesakes(graph: Graph, threadId: string, items: readonly NormalizedItem[]): ItemRecord[] {
+  const records = new Set<ItemRecord>();
+  for (const { responsesItemId } of items) {
+    if (responsesItemId === undefined) continue;
+    for (const record of graph.itemsByWireId.get(threadId, responsesItemId) ?? []) records.add(record);
+  }
+  return [...records].sort((a, b) => a.ordinal - b.ordinal);
 }
 
 /** Items without a place of their own, matched by content against `candidates`. */
@@ -198,7 +196,7 @@ function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem
       graph.unseenAgentMessages.delete(threadId, responsesItemId);
       record.item.body = { parts: sighted.parts };
       record.content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
-      if (record.listed) listDelivery(graph, record);
+      noteDelivery(graph, record);
       return record;
     }
   }
@@ -240,6 +238,7 @@ export function createItem(graph: Graph, sighting: Sighting, item: NormalizedIte
   }
   if (role === 'assistant' && kind === 'message' && agentMessage === undefined) noteAnswer(graph, record);
   if (item.responsesItemId !== undefined) identify(graph, record, item.responsesItemId);
+  noteDelivery(graph, record);
   return record;
 }
 
@@ -276,13 +275,13 @@ function identify(graph: Graph, record: ItemRecord, wireId: string): void {
   item.responses_item_id = wireId;
   graph.itemsByWireId.reach(item.thread_id, wireId, () => []).push(record);
   const acceptance = graph.accepted.get(item.thread_id, wireId);
-  if (acceptance !== undefined) markAccepted(graph, record, acceptance);
+  if (acceptance !== undefined) markAccepted(record, acceptance);
 }
 
-export function markAccepted(graph: Graph, record: ItemRecord, { at, seq }: Moment): void {
+export function markAccepted(record: ItemRecord, { at, seq }: Moment): void {
   record.item.accepted_at_unix_ms = at;
   record.item.accepted_seq = seq;
-  listItems(graph, [record]);
+  record.listed = true;
 }
 
 /** Requests often repeat less of a reasoning item than the response had; what was seen once stays. */
@@ -301,11 +300,9 @@ function mergeReasoning(body: { parts: ConversationPart[] }, sighted: readonly C
 }
 
 /** Makes items part of their thread's conversation. */
-export function listItems(graph: Graph, records: readonly ItemRecord[]): void {
+export function listItems(records: readonly ItemRecord[]): void {
   for (const record of records) {
-    if (record.listed) continue;
     record.listed = true;
-    listDelivery(graph, record);
   }
 }
 

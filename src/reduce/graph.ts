@@ -94,7 +94,7 @@ export class Graph {
   readonly answers = new PairMap<ConversationItem>();
 
   // Inference.
-  /** Thread → its inference call that started last. */
+  /** Thread → its inference call that started last, unless its history was replaced since. */
   readonly latestInference = new Map<string, string>();
   readonly runningInferences = new Map<string, Set<InferenceCall>>();
   /** (thread, response id) → calls that had it. */
@@ -111,7 +111,7 @@ export class Graph {
   /** Pending cells whose source item has appeared since the last flush. */
   readonly readyCells = new Set<string>();
   readonly runningCells = new Map<string, Set<CodeCell>>();
-  /** Terminal operation → the process that it is about. */
+  /** Terminal session → its process. */
   readonly processes = new Map<string, string>();
   /** (thread, process id) → terminal session. */
   readonly sessionsByProcess = new PairMap<string>();
@@ -123,7 +123,7 @@ export class Graph {
   readonly pendingEdgesByTool = new Map<string, Set<PendingEdge>>();
   readonly edgesByTool = new Map<string, InteractionEdge[]>();
   readonly targetedItems = new Set<string>();
-  /** (thread, sender and message) → listed items that delivered it, oldest first. */
+  /** (thread, sender and message) → items that delivered it, oldest first. */
   readonly deliveries = new PairMap<ItemRecord[]>();
 
   // Compaction.

@@ -20,6 +20,11 @@ export class PairMap<V> {
     this.#outer.get(first)?.delete(second);
   }
 
+  /** Forgets every pair that begins with `first`. */
+  deleteAll(first: string): void {
+    this.#outer.delete(first);
+  }
+
   /** The value under the pair, made with `create` when there is none. */
   reach(first: string, second: string, create: () => V): V {
     const found = this.get(first, second);

@@ -28,10 +28,11 @@ export class SnapshotIndex {
 
   constructor(private readonly snapshot: readonly ItemRecord[]) {}
 
-  /** The record at `position` when it matches, used or not. */
+  /** The record at `position` when it matches and is unused. */
   at(position: number, sighted: NormalizedItem): ItemRecord | undefined {
     const record = this.snapshot[position];
-    return record !== undefined && matches(record, sighted) ? record : undefined;
+    const free = record !== undefined && !this.#used.has(record);
+    return free && matches(record, sighted) ? record : undefined;
   }
 
   /** The first unused record that matches. */

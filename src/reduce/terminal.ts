@@ -199,7 +199,7 @@ export function endOperation(
   closeWindow(operation.execution, moment, status);
   if (ref === null || ended === undefined) return;
   addUnique(operation.raw_payload_ids, ref.raw_payload_id);
-  const known = graph.processes.get(operationId);
+  const known = graph.processes.get(operation.terminal_id ?? '');
   if (ended.processId !== null) {
     if (known === undefined) {
       joinSession(graph, threadId, operation, ended.processId);
@@ -222,11 +222,11 @@ function operationOf(graph: Graph, operationId: string, what: string): TerminalO
 }
 
 function joinSession(graph: Graph, threadId: string, operation: TerminalOperation, processId: string): void {
-  graph.processes.set(operation.operation_id, processId);
   const own = `terminal_session:${operation.operation_id}`;
   const existing = graph.sessionsByProcess.get(threadId, processId);
   const terminalId = operation.kind === 'exec_command' ? own : (existing ?? own);
   graph.sessionsByProcess.set(threadId, processId, terminalId);
+  graph.processes.set(terminalId, processId);
   operation.terminal_id = terminalId;
   let session = graph.state.terminal_sessions.get(terminalId);
   if (session === undefined) {

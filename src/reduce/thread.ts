@@ -77,7 +77,7 @@ function readMetadata(graph: Graph, ref: RawPayloadRef): Metadata {
   }
 }
 
-/** A thread that ended in this recording runs again. */
+/** A thread that ended in this recording runs again, with new processes and code cells. */
 export function resumeThread(graph: Graph, threadId: string): void {
   const thread = graph.state.threads.get(threadId);
   if (thread === undefined) {
@@ -93,6 +93,8 @@ export function resumeThread(graph: Graph, threadId: string): void {
   execution.ended_at_unix_ms = null;
   execution.ended_seq = null;
   execution.status = 'running';
+  graph.cellsByRuntime.deleteAll(threadId);
+  graph.sessionsByProcess.deleteAll(threadId);
 }
 
 export function endThread(graph: Graph, moment: Moment, threadId: string, status: RolloutStatus): void {

@@ -199,8 +199,10 @@ function attachItem(graph: Graph, tool: ToolCall, item: ConversationItem): void 
   const { tool_call_id } = tool;
   if (item.kind === 'function_call' || item.kind === 'custom_tool_call') {
     addUnique(tool.model_visible_call_item_ids, item.item_id);
-    for (const inference of graph.inferencesByAnswer.get(item.item_id) ?? []) {
-      addUnique(inference.tool_call_ids_started_by_response, tool_call_id);
+    for (const callItemId of tool.model_visible_call_item_ids) {
+      for (const inference of graph.inferencesByAnswer.get(callItemId) ?? []) {
+        addUnique(inference.tool_call_ids_started_by_response, tool_call_id);
+      }
     }
   } else {
     addUnique(tool.model_visible_output_item_ids, item.item_id);
