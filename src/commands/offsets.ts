@@ -1,17 +1,24 @@
-// `agsight offsets BINARY…`: options and output; the work is elf/binary.ts.
+// `agsight offsets BINARY…`: options and output; the work is elf/program.ts.
 
 import { Command, Option } from '../commander.js';
-import type { BinaryReport, Tier, TlsLibrary } from '../elf/binary.js';
+import type { BinaryIdentity, InspectOptions, TierComparison, TlsLibrary } from '../elf/binary.js';
+import type { ProgramReport } from '../elf/program.js';
+import type { Tier } from '../elf/tls-function.js';
+import type { AgsightError } from '../errors.js';
 
 interface OffsetsOptions {
   json?: boolean;
   tier?: Tier;
+  allTiers?: boolean;
+  symbols?: string;
+  table?: string;
+  entry?: boolean;
 }
 
 export function offsetsCommand(): Command {
   return new Command('offsets')
     .description('find the TLS plaintext functions of programs and libraries, as file offsets')
-    .argument('<binary...>', 'programs or libraries: ELF, x86-64 or AArch64')
+    .argument('<binary...>', 'programs, libraries or the npm script codex: ELF, x86-64 or AArch64')
     .addOption(
       new Option('--tier <tier>', 'ask one tier only (default: all in this order)').choices([
         'symbol',
@@ -19,41 +26,82 @@ export function offsetsCommand(): Command {
         'table',
       ]),
     )
-    .addHelpText('after', '\nExit code 1 when a binary cannot be read or has no known TLS functions.')
+    .addOption(
+      new Option('--all-tiers', 'show what each tier finds; exit code 1 when they disagree').conflicts(
+        'tier',
+      ),
+    )
+    .option('--symbols <file>', 'take symbols from the separate debug file of a stripped binary')
+    .option('--table <file>', 'ask this offset table before the others')
+    .addOption(new Option('--entry', 'print a row for an offset table, ready to paste').conflicts('allTiers'))
+    .addHelpText(
+      'after',
+      '\nExit code 1 when a binary cannot be read or has no known TLS functions.' +
+        '\nRows of your own: agsight/offsets.json under $XDG_CONFIG_HOME (default ~/.config).',
+    )
     .action(async (paths: string[], _options: unknown, command: Command) => {
-      const { json, tier } = command.optsWithGlobals<OffsetsOptions>();
-      const { AgsightError, ExitCode } = await import('../errors.js');
-      const { inspectBinary } = await import('../elf/binary.js');
-      const { printError } = await import('../render/notes.js');
-      const reports: BinaryReport[] = [];
-      const errors: InstanceType<typeof AgsightError>[] = [];
-      for (const path of paths) {
-        try {
-          const report = inspectBinary(path, { tier });
-          reports.push(report);
-          if (report.tls.some((library) => library.tier !== null)) continue;
-          const what = `no TLS functions found: ${contents(report)}`;
-          errors.push(new AgsightError('no-tls-functions', what, { file: path }));
-        } catch (error) {
-          if (!(error instanceof AgsightError)) throw error;
-          errors.push(error);
-        }
+      const options = command.optsWithGlobals<OffsetsOptions>();
+      if (options.symbols !== undefined && paths.length > 1) {
+        command.error('error: --symbols goes with one binary');
       }
-      if (json === true && reports.length > 0) {
-        const objects = reports.map(jsonObject);
-        console.log(JSON.stringify(paths.length === 1 ? objects[0] : objects, null, 2));
-      } else if (reports.length > 0) {
-        const texts: string[] = [];
-        for (const report of reports) texts.push(await describe(report));
-        console.log(texts.join('\n\n'));
-      }
-      for (const error of errors) printError(error, json === true);
-      if (errors.length > 0) process.exitCode = ExitCode.failed;
+      await run(paths, options);
     });
 }
 
+async function run(
+  paths: string[],
+  { json, tier, allTiers, symbols, table, entry }: OffsetsOptions,
+): Promise<void> {
+  const { AgsightError, ExitCode } = await import('../errors.js');
+  const { compareProgramTiers, inspectProgram } = await import('../elf/program.js');
+  const { knownTable } = await import('../elf/offset-table.js');
+  const { printError } = await import('../render/notes.js');
+  const options: InspectOptions = { tier, symbols, table: knownTable(table) };
+  const objects: object[] = [];
+  const texts: string[] = [];
+  const errors: AgsightError[] = [];
+  const fail = (code: string, what: string, file: string) =>
+    errors.push(new AgsightError(code, what, { file }));
+
+  for (const path of paths) {
+    try {
+      if (allTiers === true) {
+        const comparison = compareProgramTiers(path, options);
+        objects.push(comparisonObject(comparison));
+        texts.push(await describeComparison(comparison));
+        for (const what of comparison.disagreements) fail('tiers-disagree', what, path);
+        continue;
+      }
+      const report = inspectProgram(path, options);
+      if (entry === true) {
+        const row = await entryOf(report, tier);
+        if (row !== undefined) objects.push(row);
+        else fail('no-tls-functions', `no row can be made of it: ${contents(report)}`, path);
+        continue;
+      }
+      objects.push(reportObject(report));
+      texts.push(await describe(report));
+      if ([report, ...report.linked].every(({ tls }) => tls.every((library) => library.tier === null))) {
+        fail('no-tls-functions', `no TLS functions found: ${contents(report)}`, path);
+      }
+    } catch (error) {
+      if (!(error instanceof AgsightError)) throw error;
+      errors.push(error);
+    }
+  }
+
+  const isJson = json === true || entry === true;
+  if (isJson && objects.length > 0) {
+    console.log(JSON.stringify(paths.length === 1 ? objects[0] : objects, null, 2));
+  } else if (texts.length > 0) {
+    console.log(texts.join('\n\n'));
+  }
+  for (const error of errors) printError(error, json === true);
+  if (errors.length > 0) process.exitCode = ExitCode.failed;
+}
+
 /** One binary without functions, in one phrase. */
-function contents({ arch, tls, remarks }: BinaryReport): string {
+function contents({ arch, tls, remarks }: ProgramReport): string {
   const libraries = tls.map((library) => `${libraryName(library)} is there`);
   return [arch, ...(libraries.length === 0 ? ['no known TLS library'] : libraries), ...remarks].join('; ');
 }
@@ -62,27 +110,84 @@ function libraryName({ library, version }: TlsLibrary): string {
   return version === null ? library : `${library} ${version}`;
 }
 
-function jsonObject({ path, codex_version, arch, fingerprint, tls }: BinaryReport): object {
+/** `tier`: the only one that was asked; one alone cannot tell that there is no aws-lc. */
+async function entryOf(
+  { codex_version, arch, fingerprint, tls }: ProgramReport,
+  tier: Tier | undefined,
+): Promise<object | undefined> {
+  const { makeEntry } = await import('../elf/offset-table.js');
+  let openssl: Extract<TlsLibrary, { library: 'openssl' }>['offsets'] = null;
+  let awslc: Extract<TlsLibrary, { library: 'aws-lc' }>['offsets'] | undefined =
+    tier === undefined ? null : undefined;
+  for (const library of tls) {
+    if (library.library === 'openssl') openssl = library.offsets;
+    else awslc = library.offsets ?? undefined;
+  }
+  return makeEntry(codex_version, arch, fingerprint, openssl, awslc);
+}
+
+function identityObject({ path, codex_version, arch, fingerprint }: BinaryIdentity): object {
+  return { path, codex_version, arch, fingerprint };
+}
+
+function libraryObject({ library, version, tier, confidence, offsets }: TlsLibrary): object {
   return {
-    path,
-    codex_version,
-    arch,
-    fingerprint,
-    tls: tls.map(({ library, version, tier, offsets }) => ({
-      library,
-      ...(version === null ? {} : { version }),
-      tier,
-      offsets,
-    })),
+    library,
+    ...(version === null ? {} : { version }),
+    tier,
+    ...(confidence === null ? {} : { confidence }),
+    offsets,
   };
 }
 
-async function describe(report: BinaryReport): Promise<string> {
-  const { symbolName } = await import('../elf/tls-function.js');
+function reportObject(report: ProgramReport): object {
+  const { launcher, linked, tls, remarks } = report;
+  const linkedObjects = linked.flatMap(({ path, tls: theirs }) =>
+    theirs.map((library) => ({ ...libraryObject(library), path })),
+  );
+  return {
+    ...identityObject(report),
+    ...(launcher === null ? {} : { launcher }),
+    tls: [...tls.map(libraryObject), ...linkedObjects],
+    ...(remarks.length === 0 ? {} : { remarks }),
+  };
+}
+
+function comparisonObject(comparison: TierComparison): object {
+  const { tiers, disagreements, remarks } = comparison;
+  return {
+    ...identityObject(comparison),
+    tiers: Object.fromEntries(Object.entries(tiers).map(([tier, tls]) => [tier, tls.map(libraryObject)])),
+    disagreements,
+    ...(remarks.length === 0 ? {} : { remarks }),
+  };
+}
+
+const head = ['Library', 'Tier', 'Confidence', 'Function', 'File offset', ''];
+
+async function describe(report: ProgramReport): Promise<string> {
+  const { launcher, linked, tls } = report;
+  const rows = [
+    ...(await functionRows(tls)),
+    ...(await Promise.all(linked.map(async (library) => functionRows(library.tls, library.path)))).flat(),
+  ];
+  return describeRows(report, rows, launcher === null ? [] : [['Launcher', launcher]]);
+}
+
+async function describeComparison(comparison: TierComparison): Promise<string> {
+  const rows: string[][] = [];
+  for (const [tier, tls] of Object.entries(comparison.tiers)) {
+    rows.push(...(tls.length === 0 ? [['', tier, '', 'none found', '', '']] : await functionRows(tls)));
+  }
+  return describeRows(comparison, rows, []);
+}
+
+async function describeRows(identity: BinaryIdentity, rows: string[][], more: string[][]): Promise<string> {
   const { renderTable } = await import('../render/table.js');
   const { stripControl } = await import('../render/terminal.js');
-  const { path, codex_version, arch, fingerprint, tls, remarks } = report;
+  const { path, codex_version, arch, fingerprint, remarks } = identity;
   const facts = [
+    ...more,
     ['Codex', codex_version ?? 'no, or it does not say'],
     ['Architecture', arch],
     ['Size', `${fingerprint.file_size}`],
@@ -90,32 +195,27 @@ async function describe(report: BinaryReport): Promise<string> {
     ['BuildID', fingerprint.build_id ?? 'none'],
     ...remarks.map((remark) => ['Remark', remark]),
   ];
-  const rows = tls.flatMap((library) => {
-    const places =
-      library.library === 'openssl'
-        ? library.functions.map((found) => [symbolName(found), found.offset] as const)
-        : awslcPlaces(library.offsets);
-    const name = libraryName(library);
-    if (places.length === 0) return [[name, 'none', 'not found', '', '']];
-    return places.map(([symbol, offset]) => [
+  return [
+    stripControl(path),
+    renderTable(['Fact', 'Value'], facts),
+    ...(rows.length === 0 ? [] : ['', renderTable(head, rows)]),
+  ].join('\n');
+}
+
+/** One row for each function. `file`: where the offsets are, when that is not the binary itself. */
+async function functionRows(tls: readonly TlsLibrary[], file?: string): Promise<string[][]> {
+  const { functionsOf } = await import('../elf/binary.js');
+  return tls.flatMap((library) => {
+    const name = file === undefined ? libraryName(library) : `${libraryName(library)}, ${file}`;
+    const functions = functionsOf(library);
+    if (functions.length === 0) return [[name, 'none', '', 'not found', '', '']];
+    return functions.map(({ symbol, offset, confidence }) => [
       name,
       library.tier ?? '',
+      confidence,
       symbol,
       `${offset}`,
       `0x${offset.toString(16)}`,
     ]);
   });
-  return [
-    stripControl(path),
-    renderTable(['Fact', 'Value'], facts),
-    ...(rows.length === 0 ? [] : ['', renderTable(['Library', 'Tier', 'Function', 'File offset', ''], rows)]),
-  ].join('\n');
-}
-
-function awslcPlaces(offsets: Extract<TlsLibrary, { library: 'aws-lc' }>['offsets']): [string, number][] {
-  if (offsets === null) return [];
-  return [
-    ['EVP_AEAD_CTX_seal', offsets.aead_seal],
-    ['EVP_AEAD_CTX_open', offsets.aead_open],
-  ];
 }

@@ -2,26 +2,32 @@
 // are. Asks the tiers in turn; how each finds its functions is its own business.
 
 import { type AddressMap, createAddressMap } from './address-map.js';
+import { findByDebugFile } from './debug-symbols.js';
 import { BinaryFile } from './file.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
-import { type Arch, readHeaders } from './headers.js';
+import { type Arch, type ElfHeaders, readHeaders } from './headers.js';
 import {
-  awslcOffsetsOf,
-  builtInTable,
   findEntry,
+  findingsOf,
+  knownTable,
   type OffsetEntry,
   type OffsetTable,
   offsetsOf,
-  opensslFunctionsOf,
 } from './offset-table.js';
 import { type Survey, surveyProgram } from './survey.js';
 import { findBySymbols } from './symbol-tier.js';
 import {
   type AwslcOffsets,
+  awslcSymbolNames,
+  type Confidence,
+  type Findings,
   type OpensslOffsets,
+  opensslConfidence,
   opensslOffsets,
+  symbolName,
   type Tier,
   type TlsFunction,
+  tiers,
 } from './tls-function.js';
 
 export type { Tier, TlsFunction };
@@ -29,6 +35,8 @@ export type { Tier, TlsFunction };
 interface Finding {
   /** The tier that found the functions; null when the library is there and its functions were not found. */
   tier: Tier | null;
+  /** Null when nothing was found. */
+  confidence: Confidence | null;
   /** All that were found and have OpenSSL's signatures, also a plain one beside its `_ex` variant. */
   functions: TlsFunction[];
 }
@@ -49,106 +57,233 @@ interface AwslcLibrary extends Finding {
 
 export type TlsLibrary = OpensslLibrary | AwslcLibrary;
 
-export interface BinaryReport {
+export interface BinaryIdentity {
   /** As given. */
   path: string;
   /** Null when this is no Codex, or one that does not tell. */
   codex_version: string | null;
   arch: Arch;
   fingerprint: Fingerprint;
-  tls: TlsLibrary[];
   /** What stood in the way of an answer, a phrase each. */
   remarks: string[];
+}
+
+export interface BinaryReport extends BinaryIdentity {
+  tls: TlsLibrary[];
+}
+
+export interface TierComparison extends BinaryIdentity {
+  tiers: Record<Tier, TlsLibrary[]>;
+  /** Functions that two tiers put at different places, a phrase each. */
+  disagreements: string[];
 }
 
 export interface InspectOptions {
   /** Ask this tier only. */
   tier?: Tier | undefined;
   /**
-   * Ask these tiers and read no further than the first answer needs: with the table first, a known binary costs
+   * Ask these tiers and read no further than the first answers need: with the table first, a known binary costs
    * its first 64 KiB. Versions are then given only where they came with the answer.
    */
   order?: readonly Tier[] | undefined;
-  /** Instead of the table that comes with the program. */
+  /** Instead of the user's own table and the one that comes with the program. */
   table?: OffsetTable | undefined;
+  /** A separate debug file whose symbols are taken instead of the program's own. */
+  symbols?: string | undefined;
   /** How much is searched at a time. */
   windowBytes?: number | undefined;
 }
 
-const allTiers: readonly Tier[] = ['symbol', 'pattern', 'table'];
-
 /**
  * Inspects the program or library at `path`: at most one pass over what it maps, in a few MiB of memory.
  *
- * @throws AgsightError `unreadable`, `not-a-file`, `not-elf`, `elf-unsupported` or `damaged`
+ * @throws AgsightError `unreadable`, `not-a-file`, `not-elf`, `elf-unsupported`, `damaged`, `changed` when it is
+ *   written to meanwhile, or, of the debug file, `symbols-mismatch`
  */
 export function inspectBinary(path: string, options: InspectOptions = {}): BinaryReport {
+  return withInspection(path, options, (inspection) => {
+    const order = options.tier === undefined ? (options.order ?? tiers) : [options.tier];
+    const openssl = firstTier(order, (tier) => inspection.find(tier).functions.length > 0);
+    const awslc = firstTier(order, (tier) => {
+      const found = inspection.find(tier).awslc;
+      return options.order === undefined ? Boolean(found) : found !== undefined;
+    });
+    if (options.order === undefined) inspection.survey();
+    return {
+      ...inspection.identity(),
+      tls: librariesOf(
+        { tier: openssl, functions: openssl === null ? [] : inspection.find(openssl).functions },
+        { tier: awslc, awslc: awslc === null ? undefined : inspection.find(awslc).awslc },
+        inspection.versions(),
+      ),
+    };
+  });
+}
+
+/** Asks all tiers of the binary at `path`; errors as `inspectBinary`. */
+export function compareTiers(
+  path: string,
+  options: Omit<InspectOptions, 'tier' | 'order'> = {},
+): TierComparison {
+  return withInspection(path, options, (inspection) => {
+    inspection.survey();
+    const librariesBy = (tier: Tier) => {
+      const { functions, awslc } = inspection.find(tier);
+      return librariesOf({ tier, functions }, { tier, awslc }, undefined);
+    };
+    const byTier = {
+      symbol: librariesBy('symbol'),
+      pattern: librariesBy('pattern'),
+      table: librariesBy('table'),
+    };
+    return { ...inspection.identity(), tiers: byTier, disagreements: disagreementsOf(byTier) };
+  });
+}
+
+interface Inspection {
+  /** What the tier finds; each is asked once. */
+  find(tier: Tier): Findings;
+  survey(): Survey;
+  /** Undefined before the survey. */
+  versions(): Survey['versions'] | undefined;
+  identity(): BinaryIdentity;
+}
+
+function withInspection<T>(path: string, options: InspectOptions, use: (inspection: Inspection) => T): T {
   const file = BinaryFile.open(path);
   try {
-    return inspect(file, options);
+    const headers = readHeaders(file);
+    const result = use(inspectionOf(file, headers, options));
+    file.requireUnchanged();
+    return result;
   } finally {
     file.close();
   }
 }
 
-function inspect(file: BinaryFile, options: InspectOptions): BinaryReport {
-  const headers = readHeaders(file);
+function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOptions): Inspection {
   const map = createAddressMap(headers.segments);
   const fingerprint = fingerprintOf(file, headers);
-  const remarks: string[] = [];
-  const entry = soundEntry(
-    findEntry(options.table ?? builtInTable(), fingerprint, headers.arch),
-    map,
-    remarks,
-  );
+  const table = options.table ?? knownTable();
+  const remarks = [...table.problems];
+  const entry = soundEntry(findEntry(table, fingerprint, headers.arch), map, remarks);
   let survey: Survey | undefined;
   const surveyOnce = () => {
     survey ??= surveyProgram(file, headers, map, options.windowBytes);
     return survey;
   };
-
-  const order = options.tier === undefined ? (options.order ?? allTiers) : [options.tier];
-  const openssl = firstAnswer(order, {
-    symbol: () => findBySymbols(file, headers, map),
-    pattern() {
-      const { functions, reason } = surveyOnce().patterns;
-      if (reason !== undefined) remarks.push(reason);
-      return functions;
-    },
-    table: () => (entry === undefined ? [] : opensslFunctionsOf(entry)),
-  });
-  const awslc = entry !== undefined && order.includes('table') ? awslcOffsetsOf(entry) : null;
-  if (options.order === undefined) surveyOnce();
-  const versions = survey?.versions;
-  if (versions?.codex && entry && versions.codex !== entry.codex_version) {
-    remarks.push(`it calls itself Codex ${versions.codex}, the offset table ${entry.codex_version}`);
-  }
-
-  const tls: TlsLibrary[] = [];
-  if (openssl.tier !== null || versions?.openssl) {
-    const offsets = openssl.tier === null ? null : opensslOffsets(openssl.functions);
-    tls.push({ library: 'openssl', version: versions?.openssl ?? null, ...openssl, offsets });
-  }
-  if (awslc !== null || versions?.hasAwslc) {
-    const tier = awslc === null ? null : 'table';
-    tls.push({ library: 'aws-lc', version: null, tier, functions: [], offsets: awslc });
-  }
+  const finders: Record<Tier, () => Findings> = {
+    symbol: () =>
+      options.symbols === undefined
+        ? findBySymbols(file, headers, map)
+        : findByDebugFile(options.symbols, { file, headers, map, buildId: fingerprint.build_id }),
+    pattern: () => surveyOnce().patterns,
+    table: () => findingsOf(entry),
+  };
+  const found = new Map<Tier, Findings>();
   return {
-    path: file.path,
-    codex_version: versions?.codex ?? entry?.codex_version ?? null,
-    arch: headers.arch,
-    fingerprint,
-    tls,
-    remarks,
+    find(tier) {
+      const known = found.get(tier);
+      if (known !== undefined) return known;
+      const findings = finders[tier]();
+      found.set(tier, findings);
+      remarks.push(...findings.reasons);
+      return findings;
+    },
+    survey: surveyOnce,
+    versions: () => survey?.versions,
+    identity() {
+      const codex = survey?.versions.codex ?? null;
+      if (codex !== null && entry !== undefined && codex !== entry.codex_version) {
+        remarks.push(`it calls itself Codex ${codex}, the offset table ${entry.codex_version}`);
+      }
+      return {
+        path: file.path,
+        codex_version: codex ?? entry?.codex_version ?? null,
+        arch: headers.arch,
+        fingerprint,
+        remarks,
+      };
+    },
   };
 }
 
-function firstAnswer(order: readonly Tier[], find: Record<Tier, () => TlsFunction[]>): Finding {
-  for (const tier of order) {
-    const functions = find[tier]();
-    if (functions.length > 0) return { tier, functions };
+function firstTier(order: readonly Tier[], answers: (tier: Tier) => boolean): Tier | null {
+  return order.find(answers) ?? null;
+}
+
+function librariesOf(
+  openssl: { tier: Tier | null; functions: TlsFunction[] },
+  aws: { tier: Tier | null; awslc: Findings['awslc'] },
+  versions: Survey['versions'] | undefined,
+): TlsLibrary[] {
+  const libraries: TlsLibrary[] = [];
+  const { functions } = openssl;
+  const version = versions?.openssl ?? null;
+  if (functions.length > 0) {
+    libraries.push({
+      library: 'openssl',
+      version,
+      tier: openssl.tier,
+      confidence: opensslConfidence(functions),
+      functions,
+      offsets: opensslOffsets(functions),
+    });
+  } else if (version !== null) {
+    libraries.push({
+      library: 'openssl',
+      version,
+      tier: null,
+      confidence: null,
+      functions: [],
+      offsets: null,
+    });
   }
-  return { tier: null, functions: [] };
+  const { awslc } = aws;
+  if (awslc !== null && awslc !== undefined) {
+    libraries.push({ library: 'aws-lc', version: null, tier: aws.tier, functions: [], ...awslc });
+  } else if (versions?.hasAwslc) {
+    libraries.push({
+      library: 'aws-lc',
+      version: null,
+      tier: null,
+      confidence: null,
+      functions: [],
+      offsets: null,
+    });
+  }
+  return libraries;
+}
+
+/** The functions of a library, by the names that they have in it. */
+export function functionsOf({
+  functions,
+  ...library
+}: TlsLibrary): { symbol: string; offset: number; confidence: Confidence }[] {
+  const named = functions.map((found) => ({ ...found, symbol: symbolName(found) }));
+  if (library.library !== 'aws-lc' || library.offsets === null) return named;
+  const confidence = library.confidence ?? 'low';
+  const { aead_seal, aead_open } = library.offsets;
+  return [
+    { symbol: awslcSymbolNames.aead_seal, offset: aead_seal, confidence },
+    { symbol: awslcSymbolNames.aead_open, offset: aead_open, confidence },
+  ];
+}
+
+function disagreementsOf(byTier: Record<Tier, TlsLibrary[]>): string[] {
+  const functions = tiers.flatMap((tier) =>
+    byTier[tier].flatMap(functionsOf).map(({ symbol, offset }) => ({ tier, symbol, offset })),
+  );
+  return [...new Set(functions.map(({ symbol }) => symbol))].flatMap((symbol) => {
+    const named = functions.filter((found) => found.symbol === symbol);
+    const asked = new Set(named.map(({ tier }) => tier));
+    // A symbol may stand at several places; what the tiers have in common is agreed on.
+    const isAgreed = named.some(
+      ({ offset }) => named.filter((found) => found.offset === offset).length === asked.size,
+    );
+    if (isAgreed) return [];
+    return [`${symbol} is at ${named.map(({ tier, offset }) => `${offset} by ${tier}`).join(', ')}`];
+  });
 }
 
 /** A probe on anything but code would corrupt the program: a row that asks for one is not used at all. */

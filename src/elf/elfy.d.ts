@@ -12,6 +12,7 @@ declare module 'elfy' {
     shoff: number;
     shentsize: number;
     shnum: number;
+    shstrndx: number;
   }
 
   export interface Program {
@@ -19,11 +20,15 @@ declare module 'elfy' {
     offset: number;
     vaddr: number;
     filesz: number;
+    memsz: number;
     align: number;
     flags: Record<string, true>;
   }
 
   export interface Section {
+    /** Index in the string table of section names. */
+    name: number;
+    addr: number;
     type: string | number;
     off: number;
     size: number;

@@ -12,11 +12,14 @@ export class BinaryFile {
   /** Bytes, as of opening. */
   readonly size: number;
   readonly #descriptor: number;
+  readonly #writtenAt: bigint;
 
-  private constructor(path: string, descriptor: number, size: number) {
+  private constructor(path: string, descriptor: number) {
+    const { size, mtimeNs } = fstatSync(descriptor, { bigint: true });
     this.path = path;
+    this.size = Number(size);
     this.#descriptor = descriptor;
-    this.size = size;
+    this.#writtenAt = mtimeNs;
   }
 
   /**
@@ -40,7 +43,7 @@ export class BinaryFile {
           remedy: 'name the program or library file',
         });
       }
-      return new BinaryFile(path, descriptor, stat.size);
+      return new BinaryFile(path, descriptor);
     } catch (error) {
       closeSync(descriptor);
       throw error instanceof AgsightError ? error : unreadable(path, error);
@@ -71,6 +74,20 @@ export class BinaryFile {
       if (count === 0) throw this.damaged('the file became shorter while it was read', offset + done);
       done += count;
     }
+  }
+
+  /**
+   * Meant for the end: that all which was read belongs together.
+   *
+   * @throws AgsightError `changed` when somebody wrote to the file since it was opened
+   */
+  requireUnchanged(): void {
+    const { size, mtimeNs } = fstatSync(this.#descriptor, { bigint: true });
+    if (Number(size) === this.size && mtimeNs === this.#writtenAt) return;
+    throw new AgsightError('changed', 'somebody wrote to it while it was read', {
+      file: this.path,
+      remedy: 'try again when it is written',
+    });
   }
 
   close(): void {

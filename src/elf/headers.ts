@@ -10,6 +10,7 @@ const programHeaderBytes = 56;
 const sectionHeaderBytes = 64;
 const maxProgramHeaders = 512;
 const maxSections = 8192;
+const maxSectionNameBytes = 64 * 1024;
 
 export type Arch = 'x86_64' | 'aarch64';
 
@@ -19,12 +20,15 @@ export interface Segment {
   offset: number;
   vaddr: number;
   fileSize: number;
+  memorySize: number;
   align: number;
   executable: boolean;
   writable: boolean;
 }
 
 export interface Section {
+  name: string;
+  vaddr: number;
   /** elfy's name of the type (`symtab`, `dynsym`, `strtab`, `note`), or the number when it knows none. */
   type: string | number;
   offset: number;
@@ -42,9 +46,10 @@ export interface ElfHeaders {
 /**
  * Reads the ELF headers, at most 1 MiB.
  *
+ * @param contents `symbols`: of a separate debug file, whose segments keep their addresses and have no bytes here
  * @throws AgsightError `not-elf`, `elf-unsupported` or `damaged`
  */
-export function readHeaders(file: BinaryFile): ElfHeaders {
+export function readHeaders(file: BinaryFile, contents: 'program' | 'symbols' = 'program'): ElfHeaders {
   const start = file.read(0, Math.min(file.size, fileHeaderBytes));
   requireElf64(file, start);
   const parser = new elfy.Parser();
@@ -75,24 +80,37 @@ export function readHeaders(file: BinaryFile): ElfHeaders {
   });
   // The tables now stand right behind the 64-byte file header, wherever they are in the file.
   const segments = guarded(file, () => parser.parsePrograms(programs, { ...header, phoff: fileHeaderBytes }))
-    .map(({ type, offset, vaddr, filesz, align, flags }) => ({
+    .map(({ type, offset, vaddr, filesz, memsz, align, flags }) => ({
       type,
       offset,
       vaddr,
       fileSize: filesz,
+      memorySize: memsz,
       align,
       executable: flags.x === true,
       writable: flags.w === true,
     }))
     .filter(({ type }) => type !== 'null');
-  requireSoundLoads(file, segments);
+  if (contents === 'program') requireSoundLoads(file, segments);
+  const parsedSections = guarded(file, () =>
+    parser.parseSections(sections, { ...header, shoff: fileHeaderBytes }),
+  );
+  const names = readSectionNames(file, parsedSections[header.shstrndx]);
   return {
     arch,
     segments,
-    sections: guarded(file, () => parser.parseSections(sections, { ...header, shoff: fileHeaderBytes })).map(
-      ({ type, off, size, link }) => ({ type, offset: off, size, link }),
-    ),
+    sections: parsedSections.map(({ name, type, addr, off, size, link }) => {
+      const end = names.indexOf(0, name);
+      const text = end === -1 ? '' : names.toString('latin1', name, end);
+      return { name: text, type, vaddr: addr, offset: off, size, link };
+    }),
   };
+}
+
+/** Empty when there are none: names help, nothing depends on them. */
+function readSectionNames(file: BinaryFile, table: { off: number; size: number } | undefined): Buffer {
+  if (table === undefined || table.off + table.size > file.size) return Buffer.alloc(0);
+  return file.read(table.off, Math.min(table.size, maxSectionNameBytes));
 }
 
 function requireElf64(file: BinaryFile, start: Buffer): void {

@@ -7,6 +7,7 @@ import type { ElfHeaders } from './headers.js';
 const noteHeaderBytes = 12;
 const gnuBuildIdType = 3;
 const maxBuildIdBytes = 64;
+/** Of all notes together; those of a program have some hundred bytes. */
 const maxNoteBytes = 1024 * 1024;
 
 /**
@@ -20,9 +21,11 @@ export function readBuildId(file: BinaryFile, headers: ElfHeaders): string | nul
   const sections = headers.sections
     .filter(({ type }) => type === 'note')
     .map(({ offset, size }) => ({ offset, size, align: 4 }));
+  let left = maxNoteBytes;
   for (const { offset, size, align } of [...segments, ...sections]) {
-    const length = Math.min(size, maxNoteBytes, file.size - offset);
+    const length = Math.min(size, left, file.size - offset);
     if (!(length >= noteHeaderBytes)) continue;
+    left -= length;
     const buildId = findBuildId(file.read(offset, length), align);
     if (buildId !== null) return buildId;
   }

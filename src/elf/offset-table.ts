@@ -1,18 +1,23 @@
-// The table of known binaries: reads it, checks it, finds the row of a binary. The rows are in offset-table.json,
-// in the form of AgentSight's `codex_offsets` (schema 1), so that rows go from one to the other unchanged.
+// Tables of known binaries: reads them, checks them, finds the row of a binary, writes the row of one. The form is
+// AgentSight's `codex_offsets` (schema 1), so that rows go from one to the other unchanged; `arch` and the functions
+// of aws-lc are ours, and others ignore them.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Arch } from './headers.js';
-import type { AwslcOffsets, TlsFunction } from './tls-function.js';
+import type { AwslcOffsets, Findings, OpensslOffsets, TlsFunction } from './tls-function.js';
 
 const schemaVersion = 1;
+const maxTableBytes = 16 * 1024 * 1024;
 
 export interface OffsetEntry {
   codex_version: string;
-  arch: Arch;
+  /** Absent in tables of others, who tell binaries apart by their fingerprints alone. */
+  arch?: Arch;
   fingerprint: Fingerprint;
   /** Null: a known binary without known functions. */
   offsets: EntryOffsets | null;
@@ -21,17 +26,18 @@ export interface OffsetEntry {
 interface EntryOffsets {
   ssl_write: number;
   ssl_read: number;
-  ssl_do_handshake?: number | null;
+  ssl_do_handshake: number | null;
   write_is_ex: boolean;
   read_is_ex: boolean;
+  /** Null: the binary has no aws-lc. Absent: nobody has looked. */
   aead_seal?: number | null;
   aead_open?: number | null;
 }
 
 export interface OffsetTable {
   entries: OffsetEntry[];
-  /** Entries left out, by their position, each with what is wrong with it. */
-  rejected: { index: number; reason: string }[];
+  /** What had to be left out, a phrase each. */
+  problems: string[];
 }
 
 let builtIn: OffsetTable | undefined;
@@ -42,6 +48,33 @@ export function builtInTable(): OffsetTable {
   return builtIn;
 }
 
+/** Where a user keeps rows of their own: `agsight/offsets.json` under XDG_CONFIG_HOME, which is ~/.config unless set. */
+export function userTablePath(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'agsight', 'offsets.json');
+}
+
+/**
+ * The rows of `path` if one is given, then those of the user's own table if there is one, then those that come with
+ * the program: whoever comes first is asked first.
+ *
+ * @throws AgsightError `unreadable` or `bad-table` when `path` cannot be used; a user's own table is only a problem
+ */
+export function knownTable(path?: string): OffsetTable {
+  const tables = path === undefined ? [] : [readOffsetTable(path)];
+  try {
+    tables.push(readOffsetTable(userTablePath()));
+  } catch (error) {
+    if (!(error instanceof AgsightError)) throw error;
+    const isMissing = systemErrorCode(error.cause) === 'ENOENT';
+    if (!isMissing) tables.push({ entries: [], problems: [error.message] });
+  }
+  tables.push(builtInTable());
+  return {
+    entries: tables.flatMap(({ entries }) => entries),
+    problems: tables.flatMap(({ problems }) => problems),
+  };
+}
+
 /**
  * Reads a table; an entry that is not sound costs only itself.
  *
@@ -50,45 +83,81 @@ export function builtInTable(): OffsetTable {
 function readOffsetTable(path: string): OffsetTable {
   let text: string;
   try {
+    const status = statSync(path);
+    if (!status.isFile() || status.size > maxTableBytes) {
+      throw badTable(path, `not a file of at most ${maxTableBytes} bytes`);
+    }
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (error instanceof AgsightError) throw error;
     const code = systemErrorCode(error) ?? String(error);
     throw new AgsightError('unreadable', `cannot be read: ${code}`, { file: path, cause: error });
   }
   return parseOffsetTable(text, path);
 }
 
-/** As `readOffsetTable`, from text; `path` is for the errors. */
+/**
+ * As `readOffsetTable`, from text; `path` is for the errors. Takes a table, AgentSight's configuration with one
+ * in it, a bare list of rows, or one row as `agsight offsets --entry` prints it.
+ */
 export function parseOffsetTable(text: string, path: string): OffsetTable {
-  const badTable = (what: string) =>
-    new AgsightError('bad-table', what, {
-      file: path,
-      remedy: 'give it schema_version 1 and a list of entries',
-    });
-  let table: unknown;
+  let content: unknown;
   try {
-    table = JSON.parse(text);
+    content = JSON.parse(text);
   } catch {
-    throw badTable('not JSON');
+    throw badTable(path, 'not JSON');
   }
-  if (!isObject(table) || !Array.isArray(table.entries)) throw badTable('not an offset table');
-  if (table.schema_version !== schemaVersion) {
-    throw badTable(`an offset table of schema ${String(table.schema_version)}, not ${schemaVersion}`);
+  const table: OffsetTable = { entries: [], problems: [] };
+  for (const [index, row] of rowsOf(content, path).entries()) {
+    const flaw = flawOf(row);
+    if (flaw === undefined) table.entries.push(normalised(row as OffsetEntry));
+    else table.problems.push(`${path}: entry ${index} is left out: ${flaw}`);
   }
-  const result: OffsetTable = { entries: [], rejected: [] };
-  const entries: unknown[] = table.entries;
-  for (const [index, entry] of entries.entries()) {
-    const reason = flawOf(entry);
-    if (reason === undefined) result.entries.push(entry as OffsetEntry);
-    else result.rejected.push({ index, reason });
+  return table;
+}
+
+function rowsOf(content: unknown, path: string): unknown[] {
+  if (Array.isArray(content)) return content;
+  if (isObject(content) && isObject(content.fingerprint)) return [content];
+  const table = isObject(content) && isObject(content.codex_offsets) ? content.codex_offsets : content;
+  if (!isObject(table) || !Array.isArray(table.entries)) throw badTable(path, 'not an offset table');
+  const version = table.schema_version ?? schemaVersion;
+  if (version !== schemaVersion) {
+    throw badTable(path, `an offset table of schema ${String(version)}, not ${schemaVersion}`);
   }
-  return result;
+  return table.entries;
+}
+
+function badTable(path: string, what: string): AgsightError {
+  return new AgsightError('bad-table', what, {
+    file: path,
+    remedy: `give it schema_version ${schemaVersion} and a list of entries`,
+  });
+}
+
+function normalised({ fingerprint, offsets, ...entry }: OffsetEntry): OffsetEntry {
+  const { file_size, head_64k_sha256, build_id } = fingerprint;
+  return {
+    ...entry,
+    fingerprint: {
+      file_size,
+      head_64k_sha256: head_64k_sha256.toLowerCase(),
+      build_id: build_id?.toLowerCase() ?? null,
+    },
+    offsets: offsets ?? null,
+  };
 }
 
 /** The row of the binary with this fingerprint: same size, then same BuildID, else same head. */
-export function findEntry(table: OffsetTable, fingerprint: Fingerprint, arch: Arch): OffsetEntry | undefined {
-  const candidates = table.entries.filter(
-    (entry) => entry.arch === arch && entry.fingerprint.file_size === fingerprint.file_size,
+export function findEntry(
+  { entries }: OffsetTable,
+  fingerprint: Fingerprint,
+  arch: Arch,
+): OffsetEntry | undefined {
+  const candidates = entries.filter(
+    (entry) =>
+      (entry.arch === undefined || entry.arch === arch) &&
+      entry.fingerprint.file_size === fingerprint.file_size,
   );
   const byBuildId = candidates.find(
     (entry) => fingerprint.build_id !== null && entry.fingerprint.build_id === fingerprint.build_id,
@@ -98,24 +167,26 @@ export function findEntry(table: OffsetTable, fingerprint: Fingerprint, arch: Ar
   );
 }
 
-/** OpenSSL's functions in the row. */
-export function opensslFunctionsOf({ offsets }: OffsetEntry): TlsFunction[] {
-  if (offsets === null) return [];
-  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex } = offsets;
+/** The functions in the row. */
+export function findingsOf(entry: OffsetEntry | undefined): Findings {
+  const offsets = entry?.offsets;
+  if (offsets === undefined || offsets === null) return { functions: [], awslc: undefined, reasons: [] };
+  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex, aead_seal, aead_open } = offsets;
+  const confidence = 'high';
   const functions: TlsFunction[] = [
-    { name: 'ssl_write', isEx: write_is_ex, offset: ssl_write },
-    { name: 'ssl_read', isEx: read_is_ex, offset: ssl_read },
+    { name: 'ssl_write', isEx: write_is_ex, offset: ssl_write, confidence },
+    { name: 'ssl_read', isEx: read_is_ex, offset: ssl_read, confidence },
   ];
   if (typeof ssl_do_handshake === 'number') {
-    functions.push({ name: 'ssl_do_handshake', isEx: false, offset: ssl_do_handshake });
+    functions.push({ name: 'ssl_do_handshake', isEx: false, offset: ssl_do_handshake, confidence });
   }
-  return functions;
-}
-
-/** aws-lc's pair in the row; null when it has none. */
-export function awslcOffsetsOf({ offsets }: OffsetEntry): AwslcOffsets | null {
-  const { aead_seal, aead_open } = offsets ?? {};
-  return typeof aead_seal === 'number' && typeof aead_open === 'number' ? { aead_seal, aead_open } : null;
+  const hasAwslc = typeof aead_seal === 'number' && typeof aead_open === 'number';
+  const isUnknown = aead_seal === undefined || aead_open === undefined;
+  return {
+    functions,
+    awslc: hasAwslc ? { offsets: { aead_seal, aead_open }, confidence } : isUnknown ? undefined : null,
+    reasons: [],
+  };
 }
 
 /** Every file offset in the row. */
@@ -123,18 +194,48 @@ export function offsetsOf({ offsets }: OffsetEntry): number[] {
   return Object.values(offsets ?? {}).filter((value) => typeof value === 'number');
 }
 
+/**
+ * The row of a binary, to be put into a table. Undefined when its writing or reading function is unknown.
+ *
+ * @param awslc null: it holds none; undefined: that is unknown
+ */
+export function makeEntry(
+  codexVersion: string | null,
+  arch: Arch,
+  fingerprint: Fingerprint,
+  openssl: OpensslOffsets | null,
+  awslc: AwslcOffsets | null | undefined,
+): OffsetEntry | undefined {
+  if (openssl === null) return undefined;
+  const { ssl_write, ssl_read } = openssl;
+  if (ssl_write === null || ssl_read === null) return undefined;
+  return {
+    codex_version: codexVersion ?? 'unknown',
+    arch,
+    fingerprint,
+    offsets: {
+      ...openssl,
+      ssl_write,
+      ssl_read,
+      ...(awslc === null ? { aead_seal: null, aead_open: null } : awslc),
+    },
+  };
+}
+
 /** What makes `entry` unusable; undefined when it is an OffsetEntry. */
 function flawOf(entry: unknown): string | undefined {
   if (!isObject(entry)) return 'not an object';
   if (typeof entry.codex_version !== 'string') return 'codex_version is not a string';
-  if (entry.arch !== 'x86_64' && entry.arch !== 'aarch64') return 'arch is neither x86_64 nor aarch64';
+  if (entry.arch !== undefined && entry.arch !== 'x86_64' && entry.arch !== 'aarch64')
+    return 'arch is neither x86_64 nor aarch64';
   const { fingerprint, offsets } = entry;
   if (!isObject(fingerprint)) return 'fingerprint is not an object';
   if (!isOffset(fingerprint.file_size)) return 'file_size is not a size';
-  if (!isHex(fingerprint.head_64k_sha256, 64)) return 'head_64k_sha256 is not a lower-case SHA-256';
-  if (fingerprint.build_id !== null && !isHex(fingerprint.build_id))
+  if (!isHex(fingerprint.head_64k_sha256, 64)) return 'head_64k_sha256 is not a SHA-256';
+  const { build_id } = fingerprint;
+  if (build_id !== undefined && build_id !== null && !isHex(build_id))
     return 'build_id is neither hex nor null';
-  if (offsets === null) return undefined;
+  if (offsets === null || offsets === undefined) return undefined;
   if (!isObject(offsets)) return 'offsets is neither an object nor null';
   for (const key of ['ssl_write', 'ssl_read']) {
     if (!isOffset(offsets[key])) return `${key} is not a file offset`;
@@ -160,7 +261,7 @@ function isOffset(value: unknown): value is number {
 function isHex(value: unknown, digits?: number): value is string {
   return (
     typeof value === 'string' &&
-    /^[0-9a-f]+$/.test(value) &&
+    /^[0-9a-f]+$/i.test(value) &&
     (digits === undefined || value.length === digits)
   );
 }

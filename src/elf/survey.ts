@@ -1,24 +1,37 @@
-// The one pass over a program's mapped bytes, that every answer by content shares: library and Codex versions
-// from the read-only data, function patterns from the code.
+// The one pass over a program's mapped bytes, that every answer by content shares: library and Codex versions and
+// anchor texts from the read-only data, then the functions from the code.
 
+import { aarch64Code } from './aarch64-code.js';
 import type { AddressMap } from './address-map.js';
-import { readFunctionStarts } from './eh-frame.js';
+import { scanCode } from './code-scan.js';
+import { type FunctionTable, readFunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
-import type { ElfHeaders } from './headers.js';
-import { anchorNeedles, findByPatterns, type PatternResult, patternNeedles } from './pattern-tier.js';
+import type { Arch, ElfHeaders, Segment } from './headers.js';
+import type { MachineCode } from './machine-code.js';
+import { chooseFunctions } from './pattern-tier.js';
 import { search } from './search.js';
+import { anchorNeedles, findByAnchors, locateAnchors } from './string-anchors.js';
+import type { Findings } from './tls-function.js';
 import { readVersions, type Versions, versionNeedles } from './versions.js';
+import { x8664Code } from './x86-64-code.js';
 
 /** The largest Codex maps 0.3 GiB; debug information is not mapped. */
-const maxMappedBytes = 1024 * 1024 * 1024;
+const maxMappedBytes = 512 * 1024 * 1024;
+
+const machines: Readonly<Record<Arch, MachineCode>> = { x86_64: x8664Code, aarch64: aarch64Code };
 
 export interface Survey {
   versions: Versions;
-  patterns: PatternResult;
+  patterns: Findings;
+}
+
+interface Range {
+  offset: number;
+  length: number;
 }
 
 /**
- * Searches what the program maps, code for patterns and read-only data for strings.
+ * Searches what the program maps, read-only data for strings and code for functions.
  *
  * @param windowBytes how much is searched at a time
  */
@@ -32,34 +45,72 @@ export function surveyProgram(
     return type === 'load' && (executable || !writable);
   });
   const mappedBytes = segments.reduce((sum, { fileSize }) => sum + fileSize, 0);
+  const functions = readFunctionTable(file, headers, map);
+  const nothing = (reason: string): Findings => ({ functions: [], awslc: null, reasons: [reason] });
   if (mappedBytes > maxMappedBytes) {
-    const reason = `${mappedBytes} mapped bytes, more than the ${maxMappedBytes} that are searched`;
-    return { versions: { codex: null, openssl: null, hasAwslc: false }, patterns: { functions: [], reason } };
-  }
-  const codeNeedles = headers.arch === 'x86_64' ? patternNeedles : [];
-  const textNeedles = [...anchorNeedles, ...versionNeedles];
-  const hasOwnText = segments.some(({ executable }) => !executable);
-  const ranges = segments.map(({ offset, fileSize, executable }) => {
-    const holdsText = !executable || !hasOwnText;
     return {
-      offset,
-      length: fileSize,
-      needles: [...(executable ? codeNeedles : []), ...(holdsText ? textNeedles : [])],
+      versions: { codex: null, openssl: null, hasAwslc: false },
+      patterns: nothing(`${mappedBytes} mapped bytes, more than the ${maxMappedBytes} that are searched`),
     };
+  }
+
+  const { code, text } = divide(segments, functions);
+  const needles = [...anchorNeedles, ...versionNeedles];
+  const places = search(
+    file,
+    text.map((range) => ({ ...range, needles })),
+    windowBytes,
+  );
+  const placesOf = (wanted: readonly Buffer[]) => wanted.map((needle) => places.get(needle) ?? []);
+  const versions = readVersions(file, placesOf(versionNeedles));
+  if (functions === undefined) {
+    return { versions, patterns: nothing('no .eh_frame_hdr to tell where functions start') };
+  }
+  const machine = machines[headers.arch];
+  const texts = locateAnchors(file, map, placesOf(anchorNeedles));
+  const scan = scanCode({
+    file,
+    map,
+    arch: headers.arch,
+    machine,
+    functions,
+    ranges: code,
+    texts: texts?.all,
+    windowBytes,
   });
-  const places = search(file, ranges, windowBytes);
-  const placesOf = (needles: readonly Buffer[]) => needles.map((needle) => places.get(needle) ?? []);
-  return {
-    versions: readVersions(file, placesOf(versionNeedles)),
-    patterns:
-      headers.arch === 'x86_64'
-        ? findByPatterns({
-            file,
-            map,
-            starts: readFunctionStarts(file, headers),
-            needlePlaces: placesOf(patternNeedles),
-            anchorPlaces: placesOf(anchorNeedles),
-          })
-        : { functions: [], reason: `no byte patterns for ${headers.arch}` },
+  const anchored =
+    texts === undefined
+      ? new Map()
+      : findByAnchors({ file, map, functions, machine, texts, users: scan.users });
+  return { versions, patterns: chooseFunctions(scan, anchored, map) };
+}
+
+/**
+ * File ranges of code and of read-only data. Some linkers put both into one segment: there, code is what lies
+ * between the first function and the last one.
+ */
+function divide(
+  segments: readonly Segment[],
+  functions: FunctionTable | undefined,
+): { code: Range[]; text: Range[] } {
+  const code: Range[] = [];
+  const text: Range[] = [];
+  const add = (ranges: Range[], { offset, vaddr }: Segment, first: number, end: number) => {
+    if (end > first) ranges.push({ offset: offset + first - vaddr, length: end - first });
   };
+  for (const segment of segments) {
+    const { vaddr, fileSize, executable } = segment;
+    const end = vaddr + fileSize;
+    if (!executable || functions === undefined) {
+      add(text, segment, vaddr, end);
+      continue;
+    }
+    const within = (address: number) => Math.min(Math.max(address, vaddr), end);
+    const first = within(functions.bounds.start);
+    const last = within(functions.bounds.end);
+    add(text, segment, vaddr, first);
+    add(code, segment, first, last);
+    add(text, segment, last, end);
+  }
+  return { code, text };
 }

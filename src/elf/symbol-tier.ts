@@ -2,80 +2,136 @@
 // Walks both tables in windows, so that the symbols of a debug build cost no memory.
 
 import type { AddressMap } from './address-map.js';
+import { type FileRange, readDynamicSection } from './dynamic.js';
 import type { BinaryFile } from './file.js';
 import type { ElfHeaders, Section } from './headers.js';
 import { search } from './search.js';
-import { symbolName, type TlsFunction } from './tls-function.js';
+import { awslcSymbolNames, type Findings, symbolName, type TlsFunction } from './tls-function.js';
 
 const symbolBytes = 24;
 const windowBytes = 1024 * 1024 - ((1024 * 1024) % symbolBytes);
+/** A debug build of Codex has 100 MiB of names. */
 const maxTableBytes = 256 * 1024 * 1024;
 const undefinedSection = 0;
 const symbolTypes = { none: 0, function: 2 };
 
-const wanted: readonly Pick<TlsFunction, 'name' | 'isEx'>[] = [
+const opensslFunctions: readonly Pick<TlsFunction, 'name' | 'isEx'>[] = [
   { name: 'ssl_write', isEx: true },
   { name: 'ssl_read', isEx: true },
   { name: 'ssl_write', isEx: false },
   { name: 'ssl_read', isEx: false },
   { name: 'ssl_do_handshake', isEx: false },
 ];
+const awslcNames: readonly string[] = Object.values(awslcSymbolNames);
+const wantedNames = [...opensslFunctions.map(symbolName), ...awslcNames];
+
+/** What aws-lc's Rust packages put before each name of theirs, so that several versions go into one program. */
+const awslcPrefix = /aws_lc_(?:fips_)?\d+_\d+_\d+_$/;
+const maxPrefixBytes = 40;
+
+interface SymbolTable {
+  table: FileRange;
+  names: FileRange;
+}
 
 /**
  * Every wanted function that the file defines, plain and `_ex` ones, each place once.
  *
+ * @param map of the program: a separate debug file has the symbols, not the code that they name
  * @throws AgsightError `damaged` when a symbol table lies outside of the file
  */
-export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: AddressMap): TlsFunction[] {
-  const found = new Map<string, TlsFunction>();
-  for (const table of headers.sections) {
-    if (table.type !== 'symtab' && table.type !== 'dynsym') continue;
-    const names = headers.sections[table.link];
-    if (names?.type !== 'strtab') continue;
-    for (const section of [table, names]) {
-      if (section.size > maxTableBytes)
-        throw file.damaged(`a symbol table of more than ${maxTableBytes} bytes`, section.offset);
+export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: AddressMap): Findings {
+  const offsetsByName = new Map<string, Set<number>>();
+  for (const table of symbolTables(file, headers, map)) {
+    for (const { offset, size } of [table.table, table.names]) {
+      if (size > maxTableBytes)
+        throw file.damaged(`a symbol table of more than ${maxTableBytes} bytes`, offset);
     }
-    for (const candidate of functionsOf(file, table, names, map)) {
-      found.set(`${symbolName(candidate)} ${candidate.offset}`, candidate);
+    for (const { name, offset } of definitions(file, table, map)) {
+      offsetsByName.set(name, (offsetsByName.get(name) ?? new Set()).add(offset));
     }
   }
-  return [...found.values()].sort((a, b) => order(a) - order(b) || a.offset - b.offset);
+  const offsetsOf = (name: string) => [...(offsetsByName.get(name) ?? [])].sort((a, b) => a - b);
+  const [seal, ...otherSeals] = offsetsOf(awslcSymbolNames.aead_seal);
+  const [open, ...otherOpens] = offsetsOf(awslcSymbolNames.aead_open);
+  const isOnce = otherSeals.length === 0 && otherOpens.length === 0;
+  const functions = opensslFunctions.flatMap((one) =>
+    offsetsOf(symbolName(one)).map((offset): TlsFunction => ({ ...one, offset, confidence: 'high' })),
+  );
+  // Where the names of one library were left in, those of the other would have been, too.
+  const none = functions.length > 0 && isOnce ? null : undefined;
+  return {
+    functions,
+    awslc:
+      seal === undefined || open === undefined || !isOnce
+        ? none
+        : { offsets: { aead_seal: seal, aead_open: open }, confidence: 'high' },
+    reasons: isOnce ? [] : ['it holds more than one aws-lc'],
+  };
 }
 
-function order({ name, isEx }: TlsFunction): number {
-  return wanted.findIndex((candidate) => candidate.name === name && candidate.isEx === isEx);
+/** .symtab and .dynsym by the section headers; without any, .dynsym as the loader finds it. */
+function symbolTables(file: BinaryFile, headers: ElfHeaders, map: AddressMap): SymbolTable[] {
+  const asRange = ({ offset, size }: Section) => ({ offset, size });
+  const bySections = ['symtab', 'dynsym'].flatMap((wanted): SymbolTable[] => {
+    // The format allows one of each.
+    const table = headers.sections.find(({ type }) => type === wanted);
+    const names = table === undefined ? undefined : headers.sections[table.link];
+    if (table === undefined || names?.type !== 'strtab') return [];
+    return [{ table: asRange(table), names: asRange(names) }];
+  });
+  if (headers.sections.length > 0) return bySections;
+  const dynamic = readDynamicSection(file, headers, map)?.symbols;
+  return dynamic === undefined ? [] : [dynamic];
 }
 
-function* functionsOf(
+interface Definition {
+  name: string;
+  offset: number;
+}
+
+function* definitions(
   file: BinaryFile,
-  table: Section,
-  names: Section,
+  { table, names }: SymbolTable,
   map: AddressMap,
-): Generator<TlsFunction> {
-  // A name may be the end of a longer one (linkers merge tails), so only its end is marked by a NUL.
-  const needles = wanted.map((one) => Buffer.from(`${symbolName(one)}\0`));
-  const places = search(file, [{ offset: names.offset, length: names.size, needles }]);
-  const functionByName = new Map<number, Pick<TlsFunction, 'name' | 'isEx'>>();
-  for (const [index, needle] of needles.entries()) {
-    const one = wanted[index];
-    if (one === undefined) continue;
-    for (const offset of places.get(needle) ?? []) functionByName.set(offset - names.offset, one);
-  }
-  if (functionByName.size === 0) return;
-
+): Generator<Definition> {
+  const nameByIndex = wantedNameIndexes(file, names);
+  if (nameByIndex.size === 0) return;
   const window = Buffer.alloc(Math.min(windowBytes, table.size));
   const end = table.size - (table.size % symbolBytes);
   for (let start = 0; start < end; start += windowBytes) {
     const length = Math.min(windowBytes, end - start);
     file.readInto(window, table.offset + start, length);
     for (let at = 0; at < length; at += symbolBytes) {
-      const wantedFunction = functionByName.get(window.readUInt32LE(at));
-      if (wantedFunction === undefined) continue;
+      const name = nameByIndex.get(window.readUInt32LE(at));
+      if (name === undefined) continue;
       const offset = codeOffset(window.subarray(at, at + symbolBytes), map);
-      if (offset !== undefined) yield { ...wantedFunction, offset };
+      if (offset !== undefined) yield { name, offset };
     }
   }
+}
+
+/** Which wanted name stands at which index of the string table. */
+function wantedNameIndexes(file: BinaryFile, names: FileRange): Map<number, string> {
+  // A name may be the end of a longer one (linkers merge tails), so only its end is marked by a NUL.
+  const needles = wantedNames.map((name) => Buffer.from(`${name}\0`));
+  const places = search(file, [{ offset: names.offset, length: names.size, needles }]);
+  const nameByIndex = new Map<number, string>();
+  for (const [which, needle] of needles.entries()) {
+    const name = wantedNames[which];
+    if (name === undefined) continue;
+    for (const offset of places.get(needle) ?? []) {
+      if (!awslcNames.includes(name)) {
+        nameByIndex.set(offset - names.offset, name);
+        continue;
+      }
+      // Without the prefix it may be BoringSSL's, whose data is seen one layer above.
+      const before = Math.min(maxPrefixBytes, offset - names.offset);
+      const prefix = awslcPrefix.exec(file.read(offset - before, before).toString('latin1'))?.[0];
+      if (prefix !== undefined) nameByIndex.set(offset - prefix.length - names.offset, name);
+    }
+  }
+  return nameByIndex;
 }
 
 /** File offset of the code that a symbol (Elf64_Sym) defines; undefined when it defines none here. */

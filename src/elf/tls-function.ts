@@ -1,7 +1,11 @@
-// OpenSSL's plaintext functions and the two forms in which they are given: a list for those who attach probes,
-// the offsets object of the tables for those who exchange them.
+// The plaintext functions of TLS libraries and the forms in which they are given: a list for those who attach
+// probes, the offsets object of the tables for those who exchange them.
 
 export type Tier = 'symbol' | 'pattern' | 'table';
+export const tiers: readonly Tier[] = ['symbol', 'pattern', 'table'];
+
+/** `low`: found in one way only, where there are two that could confirm each other. */
+export type Confidence = 'high' | 'low';
 
 export interface TlsFunction {
   name: 'ssl_write' | 'ssl_read' | 'ssl_do_handshake';
@@ -9,6 +13,17 @@ export interface TlsFunction {
   isEx: boolean;
   /** In bytes from the start of the file, as a uprobe wants it. */
   offset: number;
+  confidence: Confidence;
+}
+
+/** What one tier found. */
+export interface Findings {
+  /** Of OpenSSL, and of libraries with its interface. */
+  functions: TlsFunction[];
+  /** Of aws-lc: null when there is none; undefined when the tier cannot tell. */
+  awslc: { offsets: AwslcOffsets; confidence: Confidence } | null | undefined;
+  /** Why something is missing, a phrase each. */
+  reasons: string[];
 }
 
 /** One write and one read function, each flagged. Null: that function was not found. */
@@ -34,19 +49,29 @@ export function symbolName({ name, isEx }: Pick<TlsFunction, 'name' | 'isEx'>): 
   return isEx ? `${symbolNames[name]}_ex` : symbolNames[name];
 }
 
+/** The names that aws-lc's functions have in its headers. */
+export const awslcSymbolNames = { aead_seal: 'EVP_AEAD_CTX_seal', aead_open: 'EVP_AEAD_CTX_open' } as const;
+
 /** Where a function is there in both variants, the `_ex` one is given. */
 export function opensslOffsets(functions: readonly TlsFunction[]): OpensslOffsets {
-  const preferEx = (name: TlsFunction['name']) => {
-    const named = functions.filter((candidate) => candidate.name === name);
-    return named.find(({ isEx }) => isEx) ?? named[0];
-  };
-  const write = preferEx('ssl_write');
-  const read = preferEx('ssl_read');
+  const write = preferred(functions, 'ssl_write');
+  const read = preferred(functions, 'ssl_read');
   return {
     ssl_write: write?.offset ?? null,
     ssl_read: read?.offset ?? null,
-    ssl_do_handshake: preferEx('ssl_do_handshake')?.offset ?? null,
+    ssl_do_handshake: preferred(functions, 'ssl_do_handshake')?.offset ?? null,
     write_is_ex: write?.isEx ?? false,
     read_is_ex: read?.isEx ?? false,
   };
+}
+
+/** The lower confidence of the two functions in the offsets that carry data. */
+export function opensslConfidence(functions: readonly TlsFunction[]): Confidence {
+  const carriers = [preferred(functions, 'ssl_write'), preferred(functions, 'ssl_read')];
+  return carriers.every((found) => found === undefined || found.confidence === 'high') ? 'high' : 'low';
+}
+
+function preferred(functions: readonly TlsFunction[], name: TlsFunction['name']): TlsFunction | undefined {
+  const named = functions.filter((candidate) => candidate.name === name);
+  return named.find(({ isEx }) => isEx) ?? named[0];
 }

@@ -3,7 +3,16 @@ import { createAddressMap } from '../../src/elf/address-map.js';
 import type { Segment } from '../../src/elf/headers.js';
 
 function load(offset: number, vaddr: number, fileSize: number, executable = false): Segment {
-  return { type: 'load', offset, vaddr, fileSize, align: 0x1000, executable, writable: false };
+  return {
+    type: 'load',
+    offset,
+    vaddr,
+    fileSize,
+    memorySize: fileSize,
+    align: 0x1000,
+    executable,
+    writable: false,
+  };
 }
 
 // The layout of Codex 0.169.0 for x86-64: from the second segment on, addresses run ahead of offsets.

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { type FunctionStarts, readFunctionStarts } from '../../src/elf/eh-frame.js';
+import { createAddressMap } from '../../src/elf/address-map.js';
+import { type FunctionTable, readFunctionTable } from '../../src/elf/eh-frame.js';
 import { BinaryFile } from '../../src/elf/file.js';
 import { readHeaders } from '../../src/elf/headers.js';
-import { functionAddresses, openWorkshop, strip } from './build.js';
+import { functionAddresses, functionSizes, openWorkshop, strip } from './build.js';
 
 const source = `
   __attribute__((noinline)) int first(int x) { return x * 3 + 1; }
@@ -10,12 +11,13 @@ const source = `
   int main(int argc, char **argv) { (void)argv; return second(argc); }
 `;
 
-function functionStarts(path: string): FunctionStarts | undefined {
+function functionTable(path: string): FunctionTable | undefined {
   const file = BinaryFile.open(path);
-  return readFunctionStarts(file, readHeaders(file));
+  const headers = readHeaders(file);
+  return readFunctionTable(file, headers, createAddressMap(headers.segments));
 }
 
-describe('function starts', () => {
+describe('function table', () => {
   const workshop = openWorkshop();
   afterAll(workshop.close);
 
@@ -27,26 +29,33 @@ describe('function starts', () => {
   ])('are those of the symbols, also after stripping: %s', (name, flags) => {
     const path = workshop.compile(`starts ${name}`, source, flags);
     const addresses = functionAddresses(path);
-    const starts = functionStarts(strip(path));
+    const sizes = functionSizes(path);
+    const functions = functionTable(strip(path));
     for (const symbol of ['first', 'second', 'main']) {
       const address = addresses.get(symbol) ?? Number.NaN;
-      expect(starts?.has(address)).toBe(true);
-      expect(starts?.has(address + 1)).toBe(false);
-      expect(starts?.startOf(address + 2)).toBe(address);
+      expect(functions?.has(address)).toBe(true);
+      expect(functions?.has(address + 1)).toBe(false);
+      expect(functions?.boundsAt(address + 2)).toEqual({
+        start: address,
+        end: address + (sizes.get(symbol) ?? 0),
+      });
     }
   });
 
   it('has none before the first function', () => {
-    expect(functionStarts(workshop.compile('first', source, ['-no-pie']))?.startOf(0)).toBeUndefined();
+    expect(functionTable(workshop.compile('first', source, ['-no-pie']))?.boundsAt(0)).toBeUndefined();
   });
 
-  it('are unknown without a search table', () => {
-    const path = workshop.compile('no-table.so', source, [
-      '-shared',
-      '-fPIC',
-      '-nostdlib',
-      '-Wl,--no-eh-frame-hdr',
-    ]);
-    expect(functionStarts(path)).toBeUndefined();
+  it('is the same without the search table', () => {
+    const flags = ['-shared', '-fPIC', '-nostdlib'];
+    const path = workshop.compile('no-table.so', source, [...flags, '-Wl,--no-eh-frame-hdr']);
+    const address = functionAddresses(path).get('second') ?? Number.NaN;
+    const bounds = { start: address, end: address + (functionSizes(path).get('second') ?? 0) };
+    expect(functionTable(strip(path))?.boundsAt(address + 1)).toEqual(bounds);
+  });
+
+  it('is unknown without frames', () => {
+    const flags = ['-shared', '-fPIC', '-nostdlib', '-fno-asynchronous-unwind-tables'];
+    expect(functionTable(workshop.compile('no-frames.so', source, flags))).toBeUndefined();
   });
 });

@@ -10,10 +10,10 @@ const fresh = (): { schema_version: number; entries: Record<string, unknown>[] }
   JSON.parse(readFileSync(tableFile, 'utf8'));
 
 describe('the table that comes with the program', () => {
-  const { entries, rejected } = builtInTable();
+  const { entries, problems } = builtInTable();
 
   it('is sound', () => {
-    expect(rejected).toEqual([]);
+    expect(problems).toEqual([]);
     expect(entries.map(({ codex_version, arch }) => `${codex_version} ${arch}`)).toEqual([
       '0.50.0 x86_64',
       '0.100.0 x86_64',
@@ -47,7 +47,7 @@ describe('the table that comes with the program', () => {
 
   it('finds each row by its own fingerprint', () => {
     for (const entry of entries)
-      expect(findEntry({ entries, rejected }, entry.fingerprint, entry.arch)).toBe(entry);
+      expect(findEntry({ entries, problems }, entry.fingerprint, entry.arch ?? 'x86_64')).toBe(entry);
   });
 });
 
@@ -59,7 +59,7 @@ describe('a row', () => {
     fingerprint: { file_size: 100, head_64k_sha256, build_id },
     offsets: null,
   });
-  const table = { entries: [row('by head', null), row('by id', 'beef', 'b'.repeat(64))], rejected: [] };
+  const table = { entries: [row('by head', null), row('by id', 'beef', 'b'.repeat(64))], problems: [] };
 
   it('needs the same size and architecture', () => {
     const fingerprint = { file_size: 100, head_64k_sha256: head, build_id: null };
@@ -96,18 +96,20 @@ describe('a damaged table', () => {
     const table = fresh();
     const [, victim] = table.entries;
     spoil(victim ?? {});
-    const { entries, rejected } = parseOffsetTable(JSON.stringify(table), 'table.json');
+    const { entries, problems } = parseOffsetTable(JSON.stringify(table), 'table.json');
     expect(entries).toHaveLength(table.entries.length - 1);
-    expect(rejected).toEqual([{ index: 1, reason: expect.stringContaining(what) }]);
+    expect(problems).toEqual([
+      expect.stringMatching(new RegExp(`^table.json: entry 1 is left out: .*${what}`)),
+    ]);
   });
 
   it('keeps a known binary without functions', () => {
     const table = fresh();
     Object.assign(table.entries[0] ?? {}, { offsets: null });
-    expect(parseOffsetTable(JSON.stringify(table), 'table.json').rejected).toEqual([]);
+    expect(parseOffsetTable(JSON.stringify(table), 'table.json').problems).toEqual([]);
   });
 
-  it.each([['not json'], ['[]'], ['{"schema_version":1}'], ['{"schema_version":2,"entries":[]}']])(
+  it.each([['not json'], ['7'], ['{"schema_version":1}'], ['{"schema_version":2,"entries":[]}']])(
     'is an error when it is none: %s',
     (text) => {
       expect(() => parseOffsetTable(text, 'table.json')).toThrow(
@@ -133,7 +135,7 @@ describe('table tier', () => {
       aead_seal: offset,
       aead_open: offset,
     };
-    return { entries: [{ codex_version: '9.9.9', arch, fingerprint, offsets }], rejected: [] };
+    return { entries: [{ codex_version: '9.9.9', arch, fingerprint, offsets }], problems: [] };
   }
 
   it('gives what the row says, without a search when it is asked first', () => {
@@ -154,9 +156,10 @@ describe('table tier', () => {
         library: 'openssl',
         version: null,
         tier: 'table',
+        confidence: 'high',
         functions: [
-          { name: 'ssl_write', isEx: true, offset: code },
-          { name: 'ssl_read', isEx: false, offset: code },
+          { name: 'ssl_write', isEx: true, offset: code, confidence: 'high' },
+          { name: 'ssl_read', isEx: false, offset: code, confidence: 'high' },
         ],
         offsets: {
           ssl_write: code,
@@ -170,6 +173,7 @@ describe('table tier', () => {
         library: 'aws-lc',
         version: null,
         tier: 'table',
+        confidence: 'high',
         functions: [],
         offsets: { aead_seal: code, aead_open: code },
       },

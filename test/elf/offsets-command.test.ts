@@ -46,7 +46,7 @@ describe('agsight offsets', () => {
       codex_version: null,
       arch: inspectBinary(known).arch,
       fingerprint,
-      tls: [{ library: 'openssl', tier: 'symbol', offsets: tls[0]?.offsets }],
+      tls: [{ library: 'openssl', tier: 'symbol', confidence: 'high', offsets: tls[0]?.offsets }],
     });
     expect(stderr).toEqual([]);
     expect(process.exitCode).toBeUndefined();
@@ -80,7 +80,7 @@ describe('agsight offsets', () => {
     const lines = stdout.join('\n').split('\n');
     for (const { name, isEx, offset } of inspectBinary(known).tls[0]?.functions ?? []) {
       const symbol = `${name === 'ssl_write' ? 'SSL_write' : 'SSL_read'}${isEx ? '_ex' : ''}`;
-      expect(lines).toContainEqual(expect.stringMatching(new RegExp(`symbol +${symbol} +${offset} `)));
+      expect(lines).toContainEqual(expect.stringMatching(new RegExp(`symbol +high +${symbol} +${offset} `)));
     }
     expect(stderr).toEqual([expect.stringMatching(/^agsight: .*text: not an ELF file/)]);
     expect(process.exitCode).toBe(1);

@@ -52,8 +52,8 @@ describe('versions', () => {
       const { codex_version, tls } = inspectBinary(path, { windowBytes });
       expect(codex_version).toBe('0.169.0');
       expect(tls).toEqual([
-        { library: 'openssl', version: '3.6.4', tier: null, functions: [], offsets: null },
-        { library: 'aws-lc', version: null, tier: null, functions: [], offsets: null },
+        { library: 'openssl', version: '3.6.4', tier: null, confidence: null, functions: [], offsets: null },
+        { library: 'aws-lc', version: null, tier: null, confidence: null, functions: [], offsets: null },
       ]);
     }
   });

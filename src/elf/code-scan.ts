@@ -1,0 +1,100 @@
+// The one pass over a program's code: what the byte patterns match at the starts of functions, and which
+// instructions may refer to the anchor texts.
+
+import type { AddressMap } from './address-map.js';
+import { bytePatterns, maxPatternBytes, patternAt, type WantedFunction } from './byte-patterns.js';
+import type { FunctionTable } from './eh-frame.js';
+import type { BinaryFile } from './file.js';
+import type { Arch } from './headers.js';
+import type { AddressSet, MachineCode } from './machine-code.js';
+
+const defaultWindowBytes = 4 * 1024 * 1024;
+/** An instruction may reach this far into the next window, and this far back into the one before. */
+const maxInstructionBytes = 16;
+const maxUsers = 65_536;
+const maxMatches = 4096;
+
+export interface CodeScan {
+  /** Virtual addresses at which the byte patterns see each wanted function start. */
+  patternMatches: Map<WantedFunction, number[]>;
+  /** Virtual addresses of instructions that may refer to one of the texts. */
+  users: number[];
+}
+
+export interface CodeScanInput {
+  file: BinaryFile;
+  map: AddressMap;
+  arch: Arch;
+  machine: MachineCode;
+  functions: FunctionTable;
+  /** File ranges of code. */
+  ranges: readonly { offset: number; length: number }[];
+  texts: AddressSet | undefined;
+  windowBytes?: number | undefined;
+}
+
+export function scanCode(input: CodeScanInput): CodeScan {
+  const { file, map, machine, functions, texts, windowBytes = defaultWindowBytes } = input;
+  const patterns = bytePatterns[input.arch];
+  const matches: Match[] = [];
+  const users: number[] = [];
+  const longestRange = Math.max(0, ...input.ranges.map(({ length }) => length));
+  const overlap = Math.max(maxPatternBytes, maxInstructionBytes);
+  const buffer = Buffer.alloc(Math.min(windowBytes + 2 * overlap, longestRange));
+
+  for (const { offset, length } of input.ranges) {
+    for (let start = 0; start < length; start += windowBytes) {
+      const before = Math.min(overlap, start);
+      const filled = Math.min(length - start + before, windowBytes + before + overlap, buffer.length);
+      file.readInto(buffer, offset + start - before, filled);
+      const code = buffer.subarray(0, filled);
+      const vaddr = map.toVaddr(offset + start - before);
+      if (vaddr === undefined) continue;
+      const from = before;
+      const to = Math.min(before + windowBytes, filled);
+      for (const startVaddr of functions.startsIn(vaddr + from, vaddr + to)) {
+        const at = startVaddr - vaddr;
+        const match = patternAt(code, at, patterns);
+        if (match === undefined || matches.length >= maxMatches) continue;
+        const { jumpAt, bytes } = match;
+        const jump = jumpAt === undefined ? undefined : code.subarray(at + jumpAt, at + bytes.length);
+        matches.push({
+          name: match.function,
+          vaddr: startVaddr,
+          jumpsTo: jump && machine.branches(jump, startVaddr + (jumpAt ?? 0))[0]?.target,
+          isJump: jump !== undefined,
+        });
+      }
+      if (texts === undefined) continue;
+      machine.findUsers(code, from, to, vaddr, texts, (at) => {
+        if (users.length < maxUsers) users.push(vaddr + at);
+      });
+    }
+  }
+  return { patternMatches: resolveJumps(matches), users };
+}
+
+interface Match {
+  name: WantedFunction;
+  vaddr: number;
+  isJump: boolean;
+  jumpsTo: number | undefined;
+}
+
+/**
+ * A function that jumps into another counts when a pattern knows the other one, too; and the other one is then not
+ * what its code alone would make it.
+ */
+function resolveJumps(matches: readonly Match[]): Map<WantedFunction, number[]> {
+  const whole = new Set(matches.filter(({ isJump }) => !isJump).map(({ vaddr }) => vaddr));
+  const jumpers = matches.filter(({ jumpsTo }) => jumpsTo !== undefined && whole.has(jumpsTo));
+  const entered = new Set(jumpers.map(({ jumpsTo }) => jumpsTo));
+  const resolved = new Map<WantedFunction, number[]>();
+  for (const { name, vaddr } of [
+    ...matches.filter((match) => !match.isJump && !entered.has(match.vaddr)),
+    ...jumpers,
+  ]) {
+    resolved.set(name, [...(resolved.get(name) ?? []), vaddr]);
+  }
+  return resolved;
+}

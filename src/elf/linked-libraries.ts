@@ -1,0 +1,88 @@
+// The TLS libraries that a program has the loader load: which files they are, by the rules of ld.so as far as files
+// alone tell them. What a running process has really loaded is in its memory map, which src/capture reads.
+
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AgsightError } from '../errors.js';
+import { createAddressMap } from './address-map.js';
+import { type DynamicSection, readDynamicSection } from './dynamic.js';
+import { BinaryFile } from './file.js';
+import { type Arch, readHeaders } from './headers.js';
+
+const maxLibraries = 512;
+const tlsLibrary = /^libssl(?:[.-].*)?\.so/;
+/** Where distributions keep libraries; the loader's cache knows these, too. */
+const systemDirectories: Readonly<Record<Arch, readonly string[]>> = {
+  x86_64: ['/lib/x86_64-linux-gnu', '/usr/lib/x86_64-linux-gnu'],
+  aarch64: ['/lib/aarch64-linux-gnu', '/usr/lib/aarch64-linux-gnu'],
+};
+const commonDirectories = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib'];
+
+/**
+ * The files of libssl that the program at `path` is linked to, also through other libraries.
+ *
+ * @throws AgsightError as `readHeaders`, for `path` itself; a library that cannot be read is passed over
+ */
+export function linkedTlsLibraries(path: string): string[] {
+  const found = new Set<string>();
+  const seen = new Set<string>();
+  const first = readLinks(path);
+  let waiting = [first];
+  while (waiting.length > 0 && seen.size < maxLibraries) {
+    const next: Links[] = [];
+    for (const { dynamic, directories } of waiting) {
+      for (const name of dynamic?.needed ?? []) {
+        if (seen.has(name) || seen.size >= maxLibraries) continue;
+        seen.add(name);
+        const library = locate(name, [...directories, ...first.directories], first.arch);
+        if (library === undefined) continue;
+        if (tlsLibrary.test(name)) found.add(library.path);
+        next.push(library);
+      }
+    }
+    waiting = next;
+  }
+  return [...found];
+}
+
+interface Links {
+  path: string;
+  arch: Arch;
+  dynamic: DynamicSection | undefined;
+  directories: string[];
+}
+
+function readLinks(path: string): Links {
+  const file = BinaryFile.open(path);
+  try {
+    const headers = readHeaders(file);
+    const dynamic = readDynamicSection(file, headers, createAddressMap(headers.segments));
+    const origin = dirname(realpathSync(path));
+    const directories = (dynamic?.searchPath ?? '')
+      .split(':')
+      .filter((directory) => directory !== '')
+      .map((directory) => directory.replace(/\$(?:ORIGIN|\{ORIGIN\})/g, origin));
+    return { path, arch: headers.arch, dynamic, directories };
+  } finally {
+    file.close();
+  }
+}
+
+function locate(name: string, directories: readonly string[], arch: Arch): Links | undefined {
+  const candidates = name.includes('/')
+    ? [name]
+    : [...directories, ...systemDirectories[arch], ...commonDirectories].map((directory) =>
+        join(directory, name),
+      );
+  for (const candidate of candidates) {
+    if (!existsSync(candidate)) continue;
+    try {
+      const links = readLinks(candidate);
+      if (links.arch === arch) return links;
+    } catch (error) {
+      // A linker script, or a library of another kind: the loader, too, would look further.
+      if (!(error instanceof AgsightError)) throw error;
+    }
+  }
+  return undefined;
+}

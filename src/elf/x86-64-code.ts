@@ -1,0 +1,59 @@
+// x86-64 for finding functions by content. Instructions have any length here, so every byte could start one.
+// Encodings: Intel 64 Software Developer's Manual, volume 2. Arguments: System V ABI, rdi rsi rdx rcx r8 r9.
+
+import { type AddressSet, type Branch, isAmong, type MachineCode, type Reference } from './machine-code.js';
+
+const leaOpcode = 0x8d;
+const leaBytes = 7;
+const callOpcode = 0xe8;
+const jumpOpcode = 0xe9;
+const shortJumpOpcode = 0xeb;
+const movEdxOpcode = 0xba;
+/** mov r8, rcx; in both encodings of it. */
+const moveFourthToFifth = [Buffer.from([0x49, 0x89, 0xc8]), Buffer.from([0x4c, 0x8b, 0xc1])];
+
+/** Every `lea r64, [rip + disp32]` whose opcode, its second byte, stands between `from` and `to`. */
+function* leas(code: Buffer, from: number, to: number, vaddr: number): Generator<Reference> {
+  const end = Math.min(to, code.length - leaBytes + 2);
+  // The opcode is rare: jumping from one to the next is many times faster than looking at each byte.
+  for (let at = code.indexOf(leaOpcode, from); at !== -1 && at < end; at = code.indexOf(leaOpcode, at + 1)) {
+    const rex = code[at - 1];
+    if ((rex !== 0x48 && rex !== 0x4c) || ((code[at + 1] ?? 0) & 0xc7) !== 0x05) continue;
+    const start = vaddr + at - 1;
+    yield { at: start, target: start + leaBytes + code.readInt32LE(at + 2) };
+  }
+}
+
+export const x8664Code: MachineCode = {
+  maxWrapperBytes: 0x24,
+
+  findUsers(code, from, to, vaddr, texts: AddressSet, report) {
+    for (const { at, target } of leas(code, Math.max(from, 1), to, vaddr)) {
+      if (isAmong(texts, target)) report(at - vaddr);
+    }
+  },
+
+  addressesTaken: (code, vaddr) => [...leas(code, 1, code.length, vaddr)],
+
+  branches(code, vaddr) {
+    const branches: Branch[] = [];
+    for (let at = 0; at < code.length; at++) {
+      const opcode = code[at];
+      if (opcode === shortJumpOpcode && at + 2 <= code.length) {
+        branches.push({ at: vaddr + at, target: vaddr + at + 2 + code.readInt8(at + 1), isCall: false });
+      } else if ((opcode === callOpcode || opcode === jumpOpcode) && at + 5 <= code.length) {
+        const target = vaddr + at + 5 + code.readInt32LE(at + 1);
+        branches.push({ at: vaddr + at, target, isCall: opcode === callOpcode });
+      }
+    }
+    return branches;
+  },
+
+  passesThird(code, constant) {
+    const instruction = Buffer.alloc(5, movEdxOpcode);
+    instruction.writeInt32LE(constant, 1);
+    return code.includes(instruction);
+  },
+
+  movesFourthToFifth: (code) => moveFourthToFifth.some((instruction) => code.includes(instruction)),
+};
