@@ -4,7 +4,6 @@
 import { JsonSyntaxError, jsonPosition, parseJson, parseJsonMembers } from '../trace/json-parser.js';
 import { type Json, member } from '../trace/json-value.js';
 import {
-  anyJson,
   type Decode,
   defaulted,
   i64,
@@ -64,43 +63,54 @@ const AGENT_STATUSES = [
 /** A status is a word, or an object whose one key is the word. */
 const agentStatus: Decode<string> = (value, name) => {
   const key = value instanceof Map && value.size === 1 ? [...value.keys()][0] : value;
-  return variant(...AGENT_STATUSES)(key, name);
+  return variant(AGENT_STATUSES)(key, name);
 };
 
 const call = { call_id: text, sender_thread_id: threadId };
 const started = { started_at_ms: defaulted(i64, 0) };
 const completed = { completed_at_ms: defaulted(i64, 0), status: agentStatus };
 const receiver = { receiver_thread_id: threadId };
+const receiverName = { receiver_agent_nickname: optional(text), receiver_agent_role: optional(text) };
 
-export const spawnEndShape = struct('CollabAgentSpawnEndEvent', {
+export const spawnEndShape = struct('struct CollabAgentSpawnEndEvent', {
   ...call,
   ...completed,
   new_thread_id: optional(threadId),
+  new_agent_nickname: optional(text),
+  new_agent_role: optional(text),
   prompt: text,
   model: text,
-  reasoning_effort: anyJson,
+  reasoning_effort: text,
 });
-export const messageBeginShape = struct('CollabAgentInteractionBeginEvent', {
+export const messageBeginShape = struct('struct CollabAgentInteractionBeginEvent', {
   ...call,
   ...started,
   ...receiver,
   prompt: text,
 });
-export const messageEndShape = struct('CollabAgentInteractionEndEvent', {
+export const messageEndShape = struct('struct CollabAgentInteractionEndEvent', {
   ...call,
   ...completed,
   ...receiver,
+  ...receiverName,
   prompt: text,
 });
-export const closeBeginShape = struct('CollabCloseBeginEvent', { ...call, ...started, ...receiver });
-export const closeEndShape = struct('CollabCloseEndEvent', { ...call, ...completed, ...receiver });
+export const closeBeginShape = struct('struct CollabCloseBeginEvent', { ...call, ...started, ...receiver });
+export const closeEndShape = struct('struct CollabCloseEndEvent', {
+  ...call,
+  ...completed,
+  ...receiver,
+  ...receiverName,
+});
 
-export const activityShape = struct('SubAgentActivityEvent', {
+export const activityShape = struct('struct SubAgentActivityEvent', {
+  model: optional(text),
+  reasoning_effort: optional(text),
   event_id: text,
   occurred_at_ms: defaulted(i64, 0),
   agent_thread_id: threadId,
   agent_path: agentPath,
-  kind: variant('started', 'interacted', 'interrupted', 'completed'),
+  kind: variant(['started', 'interacted', 'interrupted', 'completed']),
 });
 
 /**
@@ -129,7 +139,7 @@ export interface Delivery {
   message: string;
 }
 
-const communicationShape = struct('InterAgentCommunication', {
+const communicationShape = struct('struct InterAgentCommunication', {
   author: agentPath,
   recipient: agentPath,
   other_recipients: defaulted(list(agentPath), []),

@@ -173,7 +173,7 @@ function contentParts(content: Json | undefined, payloadId: string): Conversatio
   return parts;
 }
 
-const agentMessageShape = struct('AgentMessage', {
+const agentMessageShape = struct('struct AgentMessage', {
   id: optional(text),
   author: text,
   recipient: text,

@@ -34,25 +34,26 @@ interface OperationStart {
   payloadId: string;
 }
 
-const beginShape = struct('ExecCommandBeginPayload', {
+const beginShape = struct('struct ExecCommandBeginPayload', {
   process_id: optional(text),
   command: list(text),
   cwd: text,
   interaction_input: optional(text),
 });
 
-const endShape = struct('ExecCommandEndPayload', {
+const endShape = struct('struct ExecCommandEndPayload', {
   process_id: optional(text),
   aggregated_output: defaulted(text, ''),
   exit_code: i32,
 });
 
-const invocationShape = struct('DispatchedToolTraceRequestPayload', {
+const invocationShape = struct('struct DispatchedToolTraceRequestPayload', {
   tool_name: text,
-  payload: struct('DispatchedToolPayload', { type: text, arguments: optional(text) }),
+  tool_namespace: optional(text),
+  payload: struct('struct DispatchedToolPayload', { type: text, arguments: optional(text) }),
 });
 
-const writeArgumentsShape = struct('DispatchedWriteStdinArgs', {
+const writeArgumentsShape = struct('struct DispatchedWriteStdinArgs', {
   session_id: anyJson,
   chars: defaulted(text, ''),
   yield_time_ms: optional(u64),
@@ -69,7 +70,7 @@ const dispatchResultShape = tagged<
   error: { error: text },
 });
 
-const codeModeResultShape = struct('CodeModeExecResult', {
+const codeModeResultShape = struct('struct CodeModeExecResult', {
   chunk_id: optional(text),
   exit_code: optional(i32),
   original_token_count: optional(usize),

@@ -10,7 +10,7 @@ import { closeInferencesOfTurn } from './inference.js';
 import { spawnEdgeId } from './spawn-edge.js';
 import type { AgentOrigin } from './state.js';
 
-const metadataShape = struct('ThreadStartedMetadata', {
+const metadataShape = struct('struct ThreadStartedMetadata', {
   agent_path: optional(text),
   task_name: optional(text),
   nickname: optional(text),

@@ -5,8 +5,9 @@ import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize, relative, sep } from 'node:path';
+import { faultEnd } from './event-decoder.js';
 import { JsonSyntaxError, jsonPosition, parseJson, parseJsonMembers } from './json-parser.js';
-import { type Json, JsonNumber } from './json-value.js';
+import type { Json } from './json-value.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
 import type { Manifest, RawPayloadRef } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
@@ -61,9 +62,10 @@ function decodeManifest(bytes: Buffer, path: string): Manifest {
       return decode(field?.value, name);
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
-      // The reference has read one byte further when it knows that a number has ended.
-      const lookahead = field?.value instanceof JsonNumber ? 1 : 0;
-      throw refuse(error.message, (field?.end ?? end) + lookahead);
+      if (field === undefined) throw refuse(error.message, end);
+      // From a file the reference reads one byte ahead, except past a string or a word.
+      const lookahead = typeof field.value === 'object' && field.value !== null ? 1 : 0;
+      throw refuse(error.ofText, faultEnd(field) + lookahead);
     }
   };
   return {

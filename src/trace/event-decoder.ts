@@ -31,8 +31,8 @@ import {
   variant,
 } from './typed-json.js';
 
-const payloadKind: Decode<{ type: RawPayloadKind }> = struct('RawPayloadKind', {
-  type: variant<RawPayloadKind>(
+const payloadKind: Decode<{ type: RawPayloadKind }> = struct('adjacently tagged enum RawPayloadKind', {
+  type: variant<RawPayloadKind>([
     'inference_request',
     'inference_response',
     'compaction_request',
@@ -45,24 +45,24 @@ const payloadKind: Decode<{ type: RawPayloadKind }> = struct('RawPayloadKind', {
     'protocol_event',
     'session_metadata',
     'agent_result',
-  ),
+  ]),
 });
-const ref: Decode<RawPayloadRef> = struct('RawPayloadRef', {
+const ref: Decode<RawPayloadRef> = struct('struct RawPayloadRef', {
   raw_payload_id: text,
   kind: payloadKind,
   path: text,
 });
 
-const rolloutStatus = variant<RolloutStatus>('running', 'completed', 'failed', 'aborted');
-const executionStatus = variant<ExecutionStatus>('running', 'completed', 'failed', 'cancelled', 'aborted');
-const cellStatus = variant<CodeCellStatus>(
+const rolloutStatus = variant<RolloutStatus>(['running', 'completed', 'failed', 'aborted']);
+const executionStatus = variant<ExecutionStatus>(['running', 'completed', 'failed', 'cancelled', 'aborted']);
+const cellStatus = variant<CodeCellStatus>([
   'starting',
   'running',
   'yielded',
   'completed',
   'failed',
   'terminated',
-);
+]);
 
 const requester = tagged<ToolCallRequester>('RawToolCallRequester', {
   model: {},
@@ -189,7 +189,8 @@ export function decodeEvent(line: Uint8Array): RawEvent {
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
       if (field === undefined) throw fail(error.message, end);
-      throw fail(error.message, name === 'payload' ? payloadErrorEnd(line, field) : field.end);
+      if (name === 'payload') throw payloadFault(line, field, error, fail);
+      throw fail(error.ofText, faultEnd(field));
     }
   };
   return {
@@ -213,22 +214,36 @@ function parse(line: Uint8Array): ReturnType<typeof parseJsonMembers> {
 }
 
 /**
- * Where the reference places a wrong payload: it finds an unknown event type right after its name, a missing
- * one after the payload, and all else only once it has read past the payload.
+ * The reference finds a wrong event type right after its name, a missing one after the payload, and all else
+ * only once it has read past the payload.
  */
-function payloadErrorEnd(
+function payloadFault(
   line: Uint8Array,
   field: { value?: Json | undefined; start: number; end: number },
-): number {
-  if (!(field.value instanceof Map)) return field.end;
+  error: TypeMismatch,
+  fail: (what: string, at: number) => EventSyntaxError,
+): EventSyntaxError {
+  if (!(field.value instanceof Map) || !field.value.has('type')) return fail(error.message, field.end);
   const type = field.value.get('type');
-  if (type === undefined) return field.end;
   if (typeof type !== 'string' || !Object.hasOwn(payloadShapes, type)) {
     const inner = parseJsonMembers(line.subarray(field.start, field.end));
-    const end = inner.members.find(({ key }) => key === 'type')?.end;
-    if (end !== undefined) return field.start + end;
+    const member = inner.members.find(({ key }) => key === 'type');
+    if (member !== undefined) return fail(error.ofText, field.start + faultEnd(member));
   }
   let after = field.end;
   while (after < line.length && [9, 10, 13, 32].includes(line[after] ?? 0)) after++;
-  return line[after] === 125 ? after + 1 : after;
+  return fail(error.message, line[after] === 125 ? after + 1 : after);
+}
+
+/** The reference does not read on into an array or object that cannot be right. */
+export function faultEnd({
+  value,
+  start,
+  end,
+}: {
+  value?: Json | undefined;
+  start: number;
+  end: number;
+}): number {
+  return Array.isArray(value) || value instanceof Map ? start : end;
 }

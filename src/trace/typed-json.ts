@@ -6,12 +6,13 @@ import { asInteger, type Integer, type Json, JsonNumber, type JsonObject } from 
 /**
  * A value of the wrong type, a missing member or an unknown variant; the message has no position.
  *
- * The reference describes numbers in two ways: `message` is what it says of JSON text and of the members of
- * a tagged value, `ofValue` what it says of a value that it had parsed before.
+ * The reference describes numbers in three ways: `message` is what it says of the members of a tagged value,
+ * `ofText` what it says while it reads JSON text, `ofValue` what it says of a value that it has read before.
  */
 export class TypeMismatch extends Error {
   constructor(
     message: string,
+    readonly ofText = message,
     readonly ofValue = message,
   ) {
     super(message);
@@ -32,8 +33,9 @@ export const integer =
     const number = asInteger(value);
     if (number !== undefined && number >= min && number <= max) return number;
     if (!(value instanceof JsonNumber)) throw mismatch(value, name, type);
-    const fault = number === undefined ? 'type' : 'value';
-    throw new TypeMismatch(`invalid ${fault}: ${unexpected(value)}, expected ${type}`, 'invalid number');
+    const fault = isWhole(value) ? 'value' : 'type';
+    const message = `invalid ${fault}: ${unexpected(value)}, expected ${type}`;
+    throw new TypeMismatch(message, message, 'invalid number');
   };
 
 export const u32 = integer('u32', 0n, 0xffff_ffffn);
@@ -66,10 +68,11 @@ export const list =
     throw mismatch(value, name, 'a sequence');
   };
 
+/** One of the words `names`. */
 export const variant =
-  <T extends string>(...names: readonly T[]): Decode<T> =>
+  <T extends string>(names: readonly T[], expected = 'string or map'): Decode<T> =>
   (value, name) => {
-    if (typeof value !== 'string') throw mismatch(value, name, 'variant identifier');
+    if (typeof value !== 'string') throw mismatch(value, name, expected);
     const found = names.find((candidate) => candidate === value);
     if (found === undefined) throw unknownVariant(value, names);
     return found;
@@ -77,19 +80,28 @@ export const variant =
 
 export type Shape<T> = { readonly [K in keyof T]: Decode<T[K]> };
 
-/** An object with the members of `shape`, others being ignored, or an array of them in order. */
+/**
+ * An object with the members of `shape`, others being ignored, or an array of them in order.
+ *
+ * @param what as the reference names it: `struct Name`.
+ */
 export const struct =
   <T extends object>(what: string, shape: Shape<T>): Decode<T> =>
   (value, name) => {
     if (value instanceof Map) return members(value, shape);
-    if (!Array.isArray(value)) throw mismatch(value, name, `struct ${what}`);
+    if (!Array.isArray(value)) throw mismatch(value, name, what);
     const keys = Object.keys(shape);
-    if (value.length !== keys.length) {
-      const elements = keys.length === 1 ? '1 element' : `${keys.length} elements`;
-      throw new TypeMismatch(`invalid length ${value.length}, expected struct ${what} with ${elements}`);
-    }
-    return members(new Map(keys.map((key, index) => [key, value[index] ?? null])), shape);
+    const object: JsonObject = new Map(
+      keys.slice(0, value.length).map((key, index) => [key, value[index] ?? null]),
+    );
+    const result = members(object, shape);
+    if (value.length === keys.length) return result;
+    const elements = keys.length === 1 ? '1 element' : `${keys.length} elements`;
+    throw new TypeMismatch(`invalid length ${value.length}, expected ${what} with ${elements}`);
   };
+
+/** The word that says which variant an object is. */
+const tag = <T extends string>(names: readonly T[]): Decode<T> => variant(names, 'variant identifier');
 
 type Decoders = Readonly<Record<string, Decode<unknown>>>;
 
@@ -98,7 +110,7 @@ export const tagged =
   <T extends { type: string }>(what: string, shapes: Readonly<Record<string, Decoders>>): Decode<T> =>
   (value, name) => {
     if (!(value instanceof Map)) throw mismatch(value, name, `internally tagged enum ${what}`);
-    const type = variant(...Object.keys(shapes))(value.get('type'), 'type');
+    const type = tag(Object.keys(shapes))(value.get('type'), 'type');
     // The decoders under a key of `shapes` belong to the variant of that name.
     return { type, ...decodeMembers(value, shapes[type] ?? {}) } as T;
   };
@@ -130,13 +142,20 @@ export function unknownVariant(value: string, names: readonly string[]): TypeMis
 
 export function mismatch(value: Json | undefined, name: string, expected: string): TypeMismatch {
   if (value === undefined) return missing(name);
-  const text = (what: string) => `invalid type: ${what}, expected ${expected}`;
-  const ofValue = value instanceof JsonNumber ? text('number') : undefined;
-  return new TypeMismatch(text(unexpected(value)), ofValue);
+  const message = (what: string) => `invalid type: ${what}, expected ${expected}`;
+  if (!(value instanceof JsonNumber)) return new TypeMismatch(message(unexpected(value)));
+  const whole = isWhole(value) ? unexpected(value) : undefined;
+  return new TypeMismatch(message(whole ?? 'map'), message(whole ?? 'number'), message('number'));
 }
 
 function missing(name: string): TypeMismatch {
   return new TypeMismatch(`missing field \`${name}\``);
+}
+
+/** An integer that fits into 64 bits; the reference takes any other number for a float. */
+function isWhole(value: JsonNumber): boolean {
+  const number = asInteger(value);
+  return number !== undefined && number >= -0x8000_0000_0000_0000n && number <= 0xffff_ffff_ffff_ffffn;
 }
 
 function unexpected(value: Json): string {
@@ -145,7 +164,8 @@ function unexpected(value: Json): string {
   if (typeof value === 'string') return `string ${JSON.stringify(value)}`;
   if (Array.isArray(value)) return 'sequence';
   if (!(value instanceof JsonNumber)) return 'map';
-  if (asInteger(value) !== undefined) return `integer \`${value.text}\``;
-  const float = String(Number(value.text));
+  if (isWhole(value)) return `integer \`${value.text}\``;
+  const number = Number(value.text);
+  const float = Math.abs(number) >= 1e16 ? number.toExponential() : String(number);
   return `floating point \`${/^-?\d+$/.test(float) ? `${float}.0` : float}\``;
 }
