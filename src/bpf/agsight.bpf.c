@@ -15,20 +15,41 @@
 #if defined(__TARGET_ARCH_x86)
 struct registers {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long original_ax, ip, cs, flags, sp;
 };
 #define ARG1(ctx) ((ctx)->di)
 #define ARG2(ctx) ((ctx)->si)
+#define ARG3(ctx) ((ctx)->dx)
 #define ARG4(ctx) ((ctx)->cx)
+/* Arguments 7 to 10, above the return address. */
+#define ARG7(ctx) stack_word((ctx)->sp + 8)
+#define ARG8(ctx) stack_word((ctx)->sp + 16)
+#define ARG9(ctx) stack_word((ctx)->sp + 24)
+#define ARG10(ctx) stack_word((ctx)->sp + 32)
 #define RETURN_VALUE(ctx) ((ctx)->ax)
 #elif defined(__TARGET_ARCH_arm64)
 struct registers {
 	unsigned long x[31];
+	unsigned long sp;
 };
 #define ARG1(ctx) ((ctx)->x[0])
 #define ARG2(ctx) ((ctx)->x[1])
+#define ARG3(ctx) ((ctx)->x[2])
 #define ARG4(ctx) ((ctx)->x[3])
+#define ARG7(ctx) ((ctx)->x[6])
+#define ARG8(ctx) ((ctx)->x[7])
+#define ARG9(ctx) stack_word((ctx)->sp)
+#define ARG10(ctx) stack_word((ctx)->sp + 8)
 #define RETURN_VALUE(ctx) ((ctx)->x[0])
 #endif
+
+static __always_inline __u64 stack_word(unsigned long address)
+{
+	__u64 word = 0;
+
+	bpf_probe_read_user(&word, sizeof(word), (void *)address);
+	return word;
+}
 
 /* The few kernel fields that are needed, found at load time by their names (CO-RE). */
 #define RELOCATED __attribute__((preserve_access_index))
@@ -62,6 +83,7 @@ struct linux_binprm {
 } RELOCATED;
 
 #define SIGNAL_GROUP_EXIT 0x4
+#define CALL_CHUNKS (CALL_LIMIT_BYTES / CHUNK_BYTES + 1)
 #define MAX_VARIABLES 1024
 
 struct process {
@@ -83,8 +105,9 @@ struct call {
 	__u64 end_time;
 	__u64 connection;
 	__u64 offset;
+	__u64 additional;
+	__u32 additional_length;
 	__u32 root_pid;
-	__u32 reserved;
 };
 
 /* The memory area of a new program that is being copied. In a map for the same reason. */
@@ -194,7 +217,13 @@ static __always_inline void fill_tls(struct tls_record *record, struct call *cal
 	record->offset = call->offset + call->position;
 	record->missing = 0;
 	record->library = (__u8)(call->cookie >> COOKIE_LIBRARY_SHIFT);
-	record->reserved = 0;
+	record->additional_length = 0;
+
+	__u64 length = call->additional_length;
+
+	CLAMP(length, ADDITIONAL_BYTES);
+	if (length > 0 && !bpf_probe_read_user(record->additional, length, (void *)call->additional))
+		record->additional_length = length;
 }
 
 static __always_inline void report_missing(struct call *call, __u64 missing, __u16 reason)
@@ -272,12 +301,41 @@ static __always_inline struct connection *find_connection(struct connection_key 
 	return connection;
 }
 
+/* Records the `length` bytes that `call` moved. */
+static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 root_pid, __u64 length)
+{
+	struct connection_key key = { .ssl = call->ssl, .pid = pid };
+	struct call_pointer pointer = { call };
+	struct connection *connection;
+
+	call->end_time = bpf_ktime_get_ns();
+	call->root_pid = root_pid;
+	connection = find_connection(&key, call->end_time);
+	if (!connection) {
+		count(COUNTER_CONNECTIONS_FULL);
+		return;
+	}
+	call->connection = connection->id;
+	/* Counted before the copy, so that what the ring cannot take shows as a gap. */
+	call->offset = __sync_fetch_and_add(&connection->offset[call->cookie & COOKIE_RECEIVE], length);
+	call->length = length < CALL_LIMIT_BYTES ? length : CALL_LIMIT_BYTES;
+	if (length <= CHUNK_BYTES)
+		copy_chunk(0, &pointer);
+	else
+		bpf_loop(CALL_CHUNKS, copy_chunk, &pointer, 0);
+	if (length > CALL_LIMIT_BYTES) {
+		count(COUNTER_OVER_LIMIT);
+		report_missing(call, length - CALL_LIMIT_BYTES, TLS_OVER_LIMIT);
+	}
+}
+
 static __always_inline int tls_enter(struct registers *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
+	struct process *process = bpf_map_lookup_elem(&processes, &pid);
 
-	if (!bpf_map_lookup_elem(&processes, &pid))
+	if (!process)
 		return 0;
 
 	__u64 cookie = bpf_get_attach_cookie(ctx);
@@ -292,16 +350,34 @@ static __always_inline int tls_enter(struct registers *ctx)
 		return 0;
 	}
 
-	struct call call = {
-		.ssl = ARG1(ctx),
-		.buffer = ARG2(ctx),
-		.count_address = cookie & COOKIE_EX ? ARG4(ctx) : 0,
-		.start_time = bpf_ktime_get_ns(),
-		.cookie = cookie,
-	};
+	struct call fresh = { .ssl = ARG1(ctx), .buffer = ARG2(ctx), .start_time = bpf_ktime_get_ns(), .cookie = cookie };
+	__u64 sealed = 0;
 
-	if (bpf_map_update_elem(&calls, &id, &call, BPF_ANY))
+	if (cookie & COOKIE_AEAD) {
+		fresh.additional = ARG9(ctx);
+		fresh.additional_length = ARG10(ctx);
+		if (cookie & COOKIE_RECEIVE) {
+			fresh.count_address = ARG3(ctx);
+		} else {
+			fresh.buffer = ARG7(ctx);
+			sealed = ARG8(ctx);
+		}
+	} else if (cookie & COOKIE_EX) {
+		fresh.count_address = ARG4(ctx);
+	}
+	if (bpf_map_update_elem(&calls, &id, &fresh, BPF_ANY)) {
 		count(COUNTER_CALLS_FULL);
+		return 0;
+	}
+	/* The plaintext is often encrypted in place: after the call it would be gone. */
+	if (sealed > 0) {
+		struct call *call = bpf_map_lookup_elem(&calls, &id);
+
+		if (call)
+			record_transfer(call, pid, process->root_pid, sealed);
+	}
+	if (cookie & COOKIE_AEAD && !(cookie & COOKIE_RECEIVE))
+		bpf_map_delete_elem(&calls, &id);
 	return 0;
 }
 
@@ -310,9 +386,7 @@ static __always_inline int tls_return(struct registers *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct call *call = bpf_map_lookup_elem(&calls, &id);
-	struct connection_key key = { .pid = pid };
 	__s64 result = (int)RETURN_VALUE(ctx);
-	struct connection *connection;
 	struct process *process;
 	__u64 length = result;
 
@@ -321,36 +395,12 @@ static __always_inline int tls_return(struct registers *ctx)
 	process = bpf_map_lookup_elem(&processes, &pid);
 	if (!process || result <= 0)
 		goto done;
-	if (call->cookie & COOKIE_EX && bpf_probe_read_user(&length, sizeof(length), (void *)call->count_address)) {
+	if (call->count_address && bpf_probe_read_user(&length, sizeof(length), (void *)call->count_address)) {
 		count(COUNTER_UNREADABLE);
 		goto done;
 	}
-	if (length == 0)
-		goto done;
-
-	call->end_time = bpf_ktime_get_ns();
-	call->root_pid = process->root_pid;
-	key.ssl = call->ssl;
-	connection = find_connection(&key, call->end_time);
-	if (!connection) {
-		count(COUNTER_CONNECTIONS_FULL);
-		goto done;
-	}
-	call->connection = connection->id;
-	/* Counted before the copy, so that what the ring cannot take shows as a gap. */
-	call->offset = __sync_fetch_and_add(&connection->offset[call->cookie & COOKIE_RECEIVE], length);
-	call->length = length < CALL_LIMIT_BYTES ? length : CALL_LIMIT_BYTES;
-
-	struct call_pointer pointer = { call };
-
-	if (length <= CHUNK_BYTES)
-		copy_chunk(0, &pointer);
-	else
-		bpf_loop(CALL_LIMIT_BYTES / CHUNK_BYTES, copy_chunk, &pointer, 0);
-	if (length > CALL_LIMIT_BYTES) {
-		count(COUNTER_OVER_LIMIT);
-		report_missing(call, length - CALL_LIMIT_BYTES, TLS_OVER_LIMIT);
-	}
+	if (length > 0)
+		record_transfer(call, pid, process->root_pid, length);
 done:
 	bpf_map_delete_elem(&calls, &id);
 	return 0;
@@ -532,7 +582,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 			count(COUNTER_ARGV_OVER_LIMIT);
 		}
 		if (argv_length > 0)
-			bpf_loop(ARGV_LIMIT_BYTES / CHUNK_BYTES, copy_argv, &pointer, 0);
+			bpf_loop(ARGV_LIMIT_BYTES / CHUNK_BYTES + 1, copy_argv, &pointer, 0);
 		bpf_map_delete_elem(&walks, &id);
 	} else {
 		count(COUNTER_EXECS_FULL);

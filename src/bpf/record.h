@@ -10,10 +10,13 @@
 
 #include <linux/types.h>
 
-#define CHUNK_BYTES 16384
+/* Holds the largest TLS record, with its content type and padding, in one piece (RFC 8446, 5.2). */
+#define CHUNK_BYTES (16384 + 256)
 /* A call that moves more is recorded up to here and its rest reported as missing. */
 #define CALL_LIMIT_BYTES (16u << 20)
 #define ARGV_LIMIT_BYTES (2u << 20)
+/* A TLS 1.3 record header has 5 bytes, TLS 1.2's additional data 13. */
+#define ADDITIONAL_BYTES 16
 #define PATH_BYTES 256
 #define VARIABLE_BYTES 256
 
@@ -55,7 +58,9 @@ struct tls_record {
 	/* Bytes from `offset` on that are not in `data`; then data_length is 0. */
 	__u64 missing;
 	__u32 library;
-	__u32 reserved;
+	/* Bytes in use of `additional`: the data that the AEAD authenticates beside the plaintext. */
+	__u32 additional_length;
+	__u8 additional[ADDITIONAL_BYTES];
 	__u8 data[];
 };
 
@@ -100,6 +105,8 @@ struct exit_record {
 /* The call returns success and stores the byte count through its fourth argument. */
 #define COOKIE_EX 0x2
 #define COOKIE_HANDSHAKE 0x4
+/* EVP_AEAD_CTX_seal, or with COOKIE_RECEIVE EVP_AEAD_CTX_open. */
+#define COOKIE_AEAD 0x8
 #define COOKIE_LIBRARY_SHIFT 8
 
 /*

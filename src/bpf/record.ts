@@ -5,7 +5,7 @@ export const RecordType = { tls: 1, fork: 2, exec: 3, exit: 4, argv: 5, variable
 
 export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
 
-export const Cookie = { receive: 0x1, ex: 0x2, handshake: 0x4, libraryShift: 8 } as const;
+export const Cookie = { receive: 0x1, ex: 0x2, handshake: 0x4, aead: 0x8, libraryShift: 8 } as const;
 
 /** The kernel's counters, in the order of record.h. All but the first count losses. */
 export const counterNames = [
@@ -35,7 +35,16 @@ export const layout = {
   comm: 32,
   commBytes: 16,
   header: 48,
-  tls: { startTime: 48, connection: 56, offset: 64, missing: 72, library: 80, data: 88 },
+  tls: {
+    startTime: 48,
+    connection: 56,
+    offset: 64,
+    missing: 72,
+    library: 80,
+    additionalLength: 84,
+    additional: 88,
+    data: 104,
+  },
   fork: { parentPid: 48, uid: 52, gid: 56 },
   exec: { execTime: 48, argvLength: 56, parentPid: 64, uid: 68, gid: 72, path: 80, pathBytes: 256 },
   part: { execTime: 48, offset: 56, data: 64 },

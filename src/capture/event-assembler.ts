@@ -5,7 +5,7 @@ import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
 import type { EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
 
 /** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc'] as const;
 
 type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }>;
 
@@ -94,6 +94,11 @@ export class EventAssembler {
     if (flags & TlsFlag.overLimit) event.missingReason = 'over-limit';
     else if (flags & TlsFlag.unreadable) event.missingReason = 'unreadable';
     else delete event.missingReason;
+    const additional = start + layout.tls.additional;
+    const additionalLength = buffer.readUInt32LE(start + layout.tls.additionalLength);
+    if (additionalLength > 0)
+      event.additionalData = buffer.subarray(additional, additional + additionalLength);
+    else delete event.additionalData;
     return event;
   }
 

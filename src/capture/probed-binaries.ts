@@ -4,7 +4,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie } from '../bpf/record.js';
-import { type BinaryReport, inspectBinary } from '../elf/binary.js';
+import { type BinaryReport, inspectBinary, type TlsLibrary } from '../elf/binary.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { tlsLibraries } from './event-assembler.js';
@@ -29,12 +29,48 @@ function probeOffset(file: number, offset: number, arch: string): number {
   return first.equals(endbr64) ? offset + endbr64.length : offset;
 }
 
-function cookieOf({ name, isEx }: TlsFunction): number {
+/** A function to probe, with the name that people know it by. */
+interface Target {
+  library: 'openssl' | 'aws-lc';
+  name: string;
+  offset: number;
+  flags: number;
+  atReturn: boolean;
+  tier: string;
+}
+
+function flagsOf({ name, isEx }: TlsFunction): number {
   return (
-    (tlsLibraries.indexOf('openssl') << Cookie.libraryShift) |
     (isEx ? Cookie.ex : 0) |
     (name === 'ssl_read' ? Cookie.receive : 0) |
     (name === 'ssl_do_handshake' ? Cookie.handshake : 0)
+  );
+}
+
+/** What is probed of a library: the calls of OpenSSL; of aws-lc, which rustls drives, the AEAD below the records. */
+function targetsOf(stack: TlsLibrary): Target[] {
+  const { library, tier } = stack;
+  if (tier === null) return [];
+  if (library === 'openssl') {
+    return stack.functions.map((found) => ({
+      library,
+      name: symbolName(found),
+      offset: found.offset,
+      flags: flagsOf(found),
+      atReturn: found.name !== 'ssl_do_handshake',
+      tier,
+    }));
+  }
+  const { aead_seal, aead_open } = stack.offsets ?? {};
+  const seal = { name: 'EVP_AEAD_CTX_seal', offset: aead_seal, flags: Cookie.aead, atReturn: false };
+  const open = {
+    name: 'EVP_AEAD_CTX_open',
+    offset: aead_open,
+    flags: Cookie.aead | Cookie.receive,
+    atReturn: true,
+  };
+  return [seal, open].flatMap(({ offset, ...target }) =>
+    typeof offset === 'number' ? [{ ...target, library, offset, tier }] : [],
   );
 }
 
@@ -75,13 +111,11 @@ export class ProbedBinaries {
     const described: ProbedBinary['probes'] = [];
     const file = openSync(path, 'r');
     try {
-      for (const { library, tier, functions } of report.tls) {
-        if (library !== 'openssl' || tier === null) continue;
-        for (const found of functions) {
-          const offset = probeOffset(file, found.offset, report.arch);
-          probes.push({ offset, cookie: cookieOf(found), atReturn: found.name !== 'ssl_do_handshake' });
-          described.push({ library, function: symbolName(found), offset: found.offset, tier });
-        }
+      for (const target of report.tls.flatMap(targetsOf)) {
+        const { library, name, atReturn, tier } = target;
+        const cookie = (tlsLibraries.indexOf(library) << Cookie.libraryShift) | target.flags;
+        probes.push({ offset: probeOffset(file, target.offset, report.arch), cookie, atReturn });
+        described.push({ library, function: name, offset: target.offset, tier });
       }
     } finally {
       closeSync(file);

@@ -88,6 +88,7 @@ function writeTls(writer: Writer, event: TlsEvent): void {
   if (event.missingReason !== undefined) {
     writer.uint32(tag(7, VARINT)).uint32(MISSING_REASONS.indexOf(event.missingReason));
   }
+  if (event.additionalData !== undefined) writer.uint32(tag(8, LENGTH)).bytes(event.additionalData);
   writer.ldelim();
 }
 
@@ -239,6 +240,7 @@ function tlsFromWire(tls: WireTls): Omit<TlsEvent, 'kind' | keyof EventBase> {
     data: new Uint8Array(tls.data),
     missing: toCount(tls.missing),
     ...(missingReason === undefined ? {} : { missingReason }),
+    ...(tls.additionalData.length === 0 ? {} : { additionalData: new Uint8Array(tls.additionalData) }),
   };
 }
 

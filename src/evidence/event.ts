@@ -17,12 +17,13 @@ export type Direction = 'send' | 'receive';
 
 export type MissingReason = 'over-limit' | 'unreadable';
 
-/** Plaintext that crossed a TLS library's API, in one piece of at most 16 KiB. */
+/** Plaintext that crossed a TLS library's API, in one piece of at most 16,640 bytes. */
 export interface TlsEvent extends EventBase {
   kind: 'tls';
   direction: Direction;
+  /** `openssl`: what the program wrote or read. `aws-lc`: the inner plaintext of a TLS record. */
   library: string;
-  /** Unique per connection within one capture. */
+  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of `aws-lc`. */
   connection: bigint;
   /** Position of the first byte in this direction of the connection. A gap to the previous event is loss. */
   offset: number;
@@ -30,6 +31,8 @@ export interface TlsEvent extends EventBase {
   /** Bytes from `offset` on that the call moved and that were not recorded; then `data` is empty. */
   missing: number;
   missingReason?: MissingReason;
+  /** Of `aws-lc`: what is authenticated beside the data, 5 bytes for TLS 1.3 and 13 for TLS 1.2. */
+  additionalData?: Uint8Array;
 }
 
 export interface ForkEvent extends EventBase {

@@ -59,6 +59,7 @@ export interface WireTls {
   data: Bytes;
   missing: Uint64;
   missingReason: number;
+  additionalData: Bytes;
 }
 
 interface WireCaptureStart {

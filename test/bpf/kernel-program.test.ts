@@ -1,11 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { beforeEach, expect, test } from 'vitest';
 import { KernelProgram, type Probe } from '../../src/bpf/kernel-program.js';
 import { Cookie, forEachRecord, layout, RecordType } from '../../src/bpf/record.js';
 import { inspectBinary } from '../../src/elf/binary.js';
 import { requireRoot } from '../support/requirements.js';
-import { buildTlsGenerator } from '../support/tls-generator.js';
+import { buildTlsGenerator, generatedBytes } from '../support/tls-generator.js';
 
 const generator = buildTlsGenerator();
 const ringBytes = 1 << 20;
@@ -57,6 +57,54 @@ test.for(['uprobe_multi', 'perf'] as const)(
     }
   },
 );
+
+test('what an AEAD seals is read before the call and what it opens after it, with the additional data', async () => {
+  const symbols = execFileSync('nm', [generator], { encoding: 'utf8' });
+  const probeOf = (name: string, flags: number, atReturn: boolean): Probe => {
+    const address = new RegExp(`^([0-9a-f]+) T ${name}$`, 'm').exec(symbols)?.[1] ?? '';
+    return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags, atReturn };
+  };
+  const program = new KernelProgram(ringBytes);
+  try {
+    program.follow(process.pid, process.pid);
+    program.attach(generator, [
+      probeOf('EVP_AEAD_CTX_seal', 0, false),
+      probeOf('EVP_AEAD_CTX_open', Cookie.receive, true),
+    ]);
+    await run('a16400,A100');
+    const buffer = Buffer.alloc(ringBytes);
+    const seen: { receive: boolean; offset: bigint; length: number; additional: string; right: boolean }[] =
+      [];
+    forEachRecord(buffer, program.drain(buffer), (start) => {
+      if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
+      const length = buffer.readUInt32LE(start + layout.dataLength);
+      const offset = buffer.readBigUInt64LE(start + layout.tls.offset);
+      const additional = start + layout.tls.additional;
+      const data = start + layout.tls.data;
+      seen.push({
+        receive: (buffer.readUInt16LE(start + layout.flags) & 1) === 1,
+        offset,
+        length,
+        additional: buffer.toString(
+          'hex',
+          additional,
+          additional + buffer.readUInt32LE(start + layout.tls.additionalLength),
+        ),
+        right: buffer.subarray(data, data + length).equals(generatedBytes('send', Number(offset), length)),
+      });
+    });
+    const tls13 = { offset: 0n, length: 16400, additional: '1703031234', right: true };
+    const tls12 = { offset: 16400n, length: 100, additional: '17030312340506071703035678', right: true };
+    expect(seen).toEqual([
+      { receive: false, ...tls13 },
+      { receive: true, ...tls13 },
+      { receive: false, ...tls12 },
+      { receive: true, ...tls12 },
+    ]);
+  } finally {
+    program.close();
+  }
+});
 
 test('processes that are not followed leave nothing in the ring', async () => {
   const program = new KernelProgram(ringBytes);

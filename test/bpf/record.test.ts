@@ -31,6 +31,8 @@ int main(void) {
   FIELD("tls.offset", tls_record, offset);
   FIELD("tls.missing", tls_record, missing);
   FIELD("tls.library", tls_record, library);
+  FIELD("tls.additionalLength", tls_record, additional_length);
+  FIELD("tls.additional", tls_record, additional);
   FIELD("tls.data", tls_record, data);
   FIELD("fork.parentPid", fork_record, parent_pid);
   FIELD("fork.uid", fork_record, uid);
@@ -52,7 +54,7 @@ int main(void) {
   VALUE("RECORD_TLS", RECORD_TLS); VALUE("RECORD_FORK", RECORD_FORK); VALUE("RECORD_EXEC", RECORD_EXEC);
   VALUE("RECORD_EXIT", RECORD_EXIT); VALUE("RECORD_ARGV", RECORD_ARGV); VALUE("RECORD_VARIABLE", RECORD_VARIABLE);
   VALUE("TLS_RECEIVE", TLS_RECEIVE); VALUE("TLS_OVER_LIMIT", TLS_OVER_LIMIT); VALUE("TLS_UNREADABLE", TLS_UNREADABLE);
-  VALUE("COOKIE_RECEIVE", COOKIE_RECEIVE); VALUE("COOKIE_EX", COOKIE_EX); VALUE("COOKIE_HANDSHAKE", COOKIE_HANDSHAKE);
+  VALUE("COOKIE_RECEIVE", COOKIE_RECEIVE); VALUE("COOKIE_EX", COOKIE_EX); VALUE("COOKIE_HANDSHAKE", COOKIE_HANDSHAKE); VALUE("COOKIE_AEAD", COOKIE_AEAD);
   VALUE("COOKIE_LIBRARY_SHIFT", COOKIE_LIBRARY_SHIFT);
   VALUE("COUNTER_MAX", COUNTER_MAX);
   printf("\\"end\\": 0}");
@@ -100,6 +102,7 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     receive: fromC.COOKIE_RECEIVE,
     ex: fromC.COOKIE_EX,
     handshake: fromC.COOKIE_HANDSHAKE,
+    aead: fromC.COOKIE_AEAD,
     libraryShift: fromC.COOKIE_LIBRARY_SHIFT,
   });
   expect(counterNames).toHaveLength(fromC.COUNTER_MAX ?? 0);

@@ -27,6 +27,12 @@ const tlsEvent = fc.oneof(
   fc.record({ ...tls, data: bytes, missing: fc.constant(0) }),
   fc.record({
     ...tls,
+    data: bytes,
+    missing: fc.constant(0),
+    additionalData: fc.uint8Array({ minLength: 1, maxLength: 16 }),
+  }),
+  fc.record({
+    ...tls,
     data: fc.constant(new Uint8Array()),
     missing: count,
     missingReason: fc.constantFrom('over-limit' as const, 'unreadable' as const),

@@ -8,6 +8,8 @@
  *   p<n>   SSL_write_ex of n bytes that writes half of them
  *   f      SSL_read_ex that fails           c<n>  go on with connection n
  *   h      SSL_do_handshake                 u<n>  SSL_write_ex from memory that is not resident
+ *   a<n>   EVP_AEAD_CTX_seal of n bytes in place, then EVP_AEAD_CTX_open of what came of it
+ *   A<n>   the same with TLS 1.2's additional data
  *   x<n>   fork a child that exits with n   k     fork a child that is killed by SIGKILL
  *   e      run /bin/true                    s<n>  sleep n milliseconds
  *   *<n>   repeat the step before n more times
@@ -91,6 +93,54 @@ EXPORTED int SSL_do_handshake(void *ssl)
 	return 1;
 }
 
+/* The "encryption": what follows the call must not be taken for the plaintext. */
+static void scramble(unsigned char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		bytes[i] ^= 0x5a;
+}
+
+EXPORTED int EVP_AEAD_CTX_seal(const void *context, unsigned char *out, size_t *out_length, size_t max_out_length,
+			       const unsigned char *nonce, size_t nonce_length, const unsigned char *in, size_t in_length,
+			       const unsigned char *additional, size_t additional_length)
+{
+	struct connection *connection = (struct connection *)context;
+
+	(void)max_out_length, (void)nonce, (void)nonce_length, (void)additional_length;
+	__asm__ volatile("" ::"r"(additional) : "memory");
+	memmove(out, in, in_length);
+	scramble(out, in_length);
+	*out_length = in_length + 16;
+	connection->sent += in_length;
+	return 1;
+}
+
+EXPORTED int EVP_AEAD_CTX_open(const void *context, unsigned char *out, size_t *out_length, size_t max_out_length,
+			       const unsigned char *nonce, size_t nonce_length, const unsigned char *in, size_t in_length,
+			       const unsigned char *additional, size_t additional_length)
+{
+	struct connection *connection = (struct connection *)context;
+
+	(void)max_out_length, (void)nonce, (void)nonce_length, (void)additional_length;
+	__asm__ volatile("" ::"r"(additional) : "memory");
+	memmove(out, in, in_length - 16);
+	scramble(out, in_length - 16);
+	*out_length = in_length - 16;
+	connection->received += *out_length;
+	return succeed;
+}
+
+static void seal_and_open(struct connection *connection, size_t count, size_t additional_length)
+{
+	unsigned char additional[13] = { 23, 3, 3, 0x12, 0x34, 5, 6, 7, 23, 3, 3, 0x56, 0x78 };
+	unsigned char nonce[12] = { 0 };
+	size_t sealed;
+
+	fill(buffer, connection->sent, count, 1);
+	EVP_AEAD_CTX_seal(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count, additional, additional_length);
+	EVP_AEAD_CTX_open(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count + 16, additional, additional_length);
+}
+
 static void wait_for(pid_t child)
 {
 	int status;
@@ -126,6 +176,12 @@ static void step(char kind, long n, struct connection **current)
 		succeed = 0;
 		SSL_read_ex(connection, buffer, 100, &count);
 		succeed = 1;
+		break;
+	case 'a':
+		seal_and_open(connection, n, 5);
+		break;
+	case 'A':
+		seal_and_open(connection, n, 13);
 		break;
 	case 'c':
 		*current = &connections[n];
