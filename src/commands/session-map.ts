@@ -1,26 +1,72 @@
 // `agsight session-map [PATH…]`: options and output; the map is sessions/session-map.ts.
 
-import { Command } from '../commander.js';
-import type { SessionMap } from '../sessions/session-map.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { MapEntry, SessionMap } from '../sessions/session-map.js';
+
+interface Options {
+  json?: boolean;
+  ndjson?: boolean;
+  turns?: boolean;
+  session?: string;
+  thread?: string;
+  since?: number;
+  until?: number;
+  cwd?: string;
+}
 
 export function sessionMapCommand(): Command {
   return new Command('session-map')
     .description('map rollout files, a CODEX_HOME or a bundle to sessions, threads, responses and tokens')
     .argument('[path...]', 'rollout files, directories or bundles (default: $CODEX_HOME, else ~/.codex)')
+    .addOption(
+      new Option('--ndjson', 'print one JSON object per session, process, exchange and skipped file'),
+    )
+    .option('--turns', 'show the turns of each thread in the table')
+    .option('--session <id>', 'only this session')
+    .option('--thread <id>', 'only this thread')
+    .option(
+      '--since <time>',
+      'only threads active at this time or later (2026-11-20, or RFC 3339)',
+      parseSince,
+    )
+    .option('--until <time>', 'only threads begun by this time; a day means its end', parseUntil)
+    .option('--cwd <dir>', 'only threads that worked in this directory or below it')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read.',
+      '\nTimes without a zone are local. Exit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read.',
     )
     .action(async (paths: string[], _options: unknown, command: Command) => {
-      const { json } = command.optsWithGlobals<{ json?: boolean }>();
+      const options = command.optsWithGlobals<Options>();
       const { ExitCode } = await import('../errors.js');
-      const { mapSessions } = await import('../sessions/session-map.js');
-      const map = await mapSessions(paths.length > 0 ? paths : [await defaultHome()]);
-      console.log(json === true ? JSON.stringify(map, null, 2) : await describe(map));
-      const isWhole =
-        map.skipped.length === 0 && threadsOf(map).every(({ warnings }) => warnings.length === 0);
+      const { mapSessions, readSessionMap } = await import('../sessions/session-map.js');
+      const from = paths.length > 0 ? paths : [await defaultHome()];
+      const filter = {
+        sessionId: options.session,
+        threadId: options.thread,
+        sinceMs: options.since,
+        untilMs: options.until,
+        cwd: options.cwd,
+      };
+      let isWhole = true;
+      if (options.ndjson === true) {
+        for await (const entry of mapSessions(from, filter)) {
+          console.log(JSON.stringify(entry));
+          isWhole &&= isSound(entry);
+        }
+      } else {
+        const map = await readSessionMap(from, filter);
+        console.log(options.json === true ? JSON.stringify(map, null, 2) : await describe(map, options));
+        isWhole =
+          map.skipped.length === 0 &&
+          map.sessions.every((session) => isSound({ type: 'session', ...session }));
+      }
       process.exitCode = isWhole ? ExitCode.ok : ExitCode.incomplete;
     });
+}
+
+function isSound(entry: MapEntry): boolean {
+  if (entry.type === 'session') return entry.threads.every(({ warnings }) => warnings.length === 0);
+  return entry.type !== 'skipped';
 }
 
 async function defaultHome(): Promise<string> {
@@ -29,19 +75,38 @@ async function defaultHome(): Promise<string> {
   return process.env.CODEX_HOME ?? join(homedir(), '.codex');
 }
 
-async function describe(map: SessionMap): Promise<string> {
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+function parseSince(text: string): number {
+  return parseTime(DAY.test(text) ? `${text}T00:00:00` : text);
+}
+
+function parseUntil(text: string): number {
+  return parseTime(DAY.test(text) ? `${text}T23:59:59.999` : text);
+}
+
+function parseTime(text: string): number {
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new InvalidArgumentError('Not a day (2026-11-20) or time (RFC 3339).');
+  return time;
+}
+
+async function describe(map: SessionMap, { turns }: Options): Promise<string> {
   const { note } = await import('../render/notes.js');
   const { renderTable } = await import('../render/table.js');
   const { stripControl } = await import('../render/terminal.js');
-  const { SESSION_HEAD, sessionRows } = await import('../sessions/session-rows.js');
+  const rows = await import('../sessions/session-rows.js');
   for (const { file, reason } of map.skipped) note(stripControl(`${file}: ${reason}`));
-  for (const { rollout_file, thread_id, warnings } of threadsOf(map)) {
+  for (const { rollout_file, thread_id, warnings } of map.sessions.flatMap(({ threads }) => threads)) {
     for (const warning of warnings) note(stripControl(`${rollout_file ?? thread_id}: ${warning}`));
   }
-  if (map.sessions.length === 0) return 'no sessions found';
-  return renderTable(SESSION_HEAD, sessionRows(map.sessions));
-}
-
-function threadsOf(map: SessionMap): SessionMap['sessions'][number]['threads'] {
-  return map.sessions.flatMap(({ threads }) => threads);
+  if (map.sessions.length === 0 && map.processes.length === 0) return 'no sessions found';
+  const parts = [renderTable(rows.SESSION_HEAD, rows.sessionRows(map.sessions, turns))];
+  if (map.processes.length > 0) {
+    parts.push(renderTable(rows.PROCESS_HEAD, rows.processRows(map.processes)));
+    if (map.processes.some(({ role_certain }) => role_certain === false))
+      parts.push('?: listening ports were not recorded, so this process may be a gateway');
+    parts.push(rows.exchangeSummary(map.exchanges));
+  }
+  return parts.join('\n\n');
 }

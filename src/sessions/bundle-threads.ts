@@ -4,62 +4,74 @@ import { createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 import { arrayAt, type JsonObject, objectAt, parseObject, stringAt } from '../interpret/json.js';
+import type { AttributionReason } from './attribution.js';
 import { type Line, LineSplitter } from './line-splitter.js';
 import type { SkippedFile } from './rollout-search.js';
 
-/** `header`: agsight saw the thread's id on the request. `trace`: Codex's own tracer wrote it. */
-export type BundleAttribution = 'header' | 'trace';
-
+/** A thread as a bundle knows it. */
 export interface BundleThread {
   threadId: string;
-  /** The root thread of the bundle, whose id is the session's unless its rollout file says otherwise. */
+  /** Undefined where only the root thread is known. */
+  sessionId: string | undefined;
+  /** The root thread of the bundle, whose id is the session's unless something says otherwise. */
   rootThreadId: string;
+  parentThreadId: string | null;
   agentPath: string | null;
   /** In the order of completion. */
-  responseIds: string[];
-  by: BundleAttribution;
+  responses: ThreadResponse[];
 }
 
-export interface BundleThreads {
-  threads: BundleThread[];
-  /** CODEX_HOME directories of the captured processes, as the capture noted them. */
-  codexHomes: string[];
-  skipped: SkippedFile[];
+export interface ThreadResponse {
+  response_id: string;
+  /** The process that received it, where that is known. */
+  pid: number | null;
+  by: ResponseReason;
 }
+
+/**
+ * Why a response is a thread's: a sign on the wire, Codex's own trace (`trace`), or the rollout file's own
+ * record of it.
+ */
+type ResponseReason = AttributionReason | 'trace' | 'token_usage_record';
 
 /** Whether a directory is a bundle: of agsight (capture.json) or of Codex itself (manifest.json). */
 export function isBundle(directory: string): boolean {
   return ['capture.json', 'manifest.json'].some((name) => existsSync(join(directory, name)));
 }
 
-/** Reads the traces of a bundle: its own, or those below rollouts/ when it saw several root threads. */
-export async function readBundleThreads(directory: string): Promise<BundleThreads> {
-  const result: BundleThreads = { threads: [], codexHomes: [], skipped: [] };
-  const by = readCapture(directory, result) ? 'header' : 'trace';
+/** Homes of Codex that a capture noted; undefined when Codex wrote the bundle itself. */
+export function readHomes(directory: string, skipped: SkippedFile[]): string[] | undefined {
+  const file = join(directory, 'capture.json');
+  if (!existsSync(file)) return undefined;
+  const capture = parseObject(readFileSync(file, 'utf8'));
+  if (capture === undefined)
+    skipped.push({ file, reason: 'is no JSON object: the homes of Codex are not known' });
+  return (arrayAt(capture, 'codex_homes') ?? []).filter((home) => typeof home === 'string');
+}
+
+/**
+ * Reads the traces of a bundle: its own, or those below rollouts/ when it saw several root threads.
+ *
+ * @param by `header` for a trace that agsight made from what it saw, `trace` for one that Codex wrote
+ */
+export async function readTraceThreads(
+  directory: string,
+  by: 'header' | 'trace',
+  skipped: SkippedFile[],
+): Promise<BundleThread[]> {
+  const threads: BundleThread[] = [];
   for (const bundle of traceDirectories(directory)) {
     try {
-      result.threads.push(...(await readTrace(bundle, by, result.skipped)));
+      threads.push(...(await readTrace(bundle, by, skipped)));
     } catch (error) {
       const file = join(bundle, 'trace.jsonl');
       const code = systemErrorCode(error);
       const reason =
         code === 'ENOENT' ? 'is missing: run agsight reduce on the bundle' : `cannot be read: ${code}`;
-      result.skipped.push({ file, reason });
+      skipped.push({ file, reason });
     }
   }
-  return result;
-}
-
-/** Takes the homes from capture.json; false when there is none, so that Codex wrote the bundle. */
-function readCapture(directory: string, result: BundleThreads): boolean {
-  const file = join(directory, 'capture.json');
-  if (!existsSync(file)) return false;
-  const capture = parseObject(readFileSync(file, 'utf8'));
-  if (capture === undefined)
-    result.skipped.push({ file, reason: 'is no JSON object: the homes of Codex are not known' });
-  const homes = arrayAt(capture, 'codex_homes') ?? [];
-  result.codexHomes = homes.filter((home) => typeof home === 'string');
-  return true;
+  return threads;
 }
 
 function traceDirectories(directory: string): string[] {
@@ -73,7 +85,7 @@ function traceDirectories(directory: string): string[] {
 
 async function readTrace(
   bundle: string,
-  by: BundleAttribution,
+  by: 'header' | 'trace',
   skipped: SkippedFile[],
 ): Promise<BundleThread[]> {
   const file = join(bundle, 'trace.jsonl');
@@ -85,7 +97,7 @@ async function readTrace(
 }
 
 class TraceScan {
-  readonly #by: BundleAttribution;
+  readonly #by: 'header' | 'trace';
   readonly #lines = new LineSplitter();
   readonly #threads = new Map<string, BundleThread>();
   /** Inference calls that have not completed, with their threads. */
@@ -93,7 +105,7 @@ class TraceScan {
   #rootThreadId: string | undefined;
   #badLines = 0;
 
-  constructor(by: BundleAttribution) {
+  constructor(by: 'header' | 'trace') {
     this.#by = by;
   }
 
@@ -136,7 +148,8 @@ class TraceScan {
         const owner = this.#calls.get(callId);
         const response = stringAt(payload, 'response_id');
         this.#calls.delete(callId);
-        if (owner !== undefined && response !== undefined) this.#thread(owner).responseIds.push(response);
+        if (owner !== undefined && response !== undefined)
+          this.#thread(owner).responses.push({ response_id: response, pid: null, by: this.#by });
         break;
       }
     }
@@ -145,8 +158,19 @@ class TraceScan {
   #thread(threadId: string): BundleThread {
     const known = this.#threads.get(threadId);
     if (known !== undefined) return known;
-    const thread = { threadId, rootThreadId: threadId, agentPath: null, responseIds: [], by: this.#by };
+    const thread = emptyThread(threadId);
     this.#threads.set(threadId, thread);
     return thread;
   }
+}
+
+export function emptyThread(threadId: string): BundleThread {
+  return {
+    threadId,
+    sessionId: undefined,
+    rootThreadId: threadId,
+    parentThreadId: null,
+    agentPath: null,
+    responses: [],
+  };
 }

@@ -1,91 +1,105 @@
 // One rollout file: which thread it is, where it comes from, and what it spent. Owns the reading of lines
 // that Codex wrote (codex-rs/rollout) and the warnings about those that it did not write well. How threads
 // form sessions is session-map.ts.
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { countAt, type JsonObject, objectAt, parseObject, stringAt } from '../interpret/json.js';
+import { type JsonObject, objectAt, stringAt } from '../interpret/json.js';
+import { type Clocks, compareClocks } from './clocks.js';
+import { CopiedHistory, type CountMarks, countMark, type Origin } from './copied-history.js';
 import { type Line, LineSplitter, MAX_LINE_BYTES } from './line-splitter.js';
+import { readRolloutBytes } from './rollout-bytes.js';
+import { readDocument } from './rollout-document.js';
+import { isPrompt, type RolloutRow, readLine } from './rollout-line.js';
 import { parseRolloutName, parseUuid } from './rollout-name.js';
-import { type TokenUsage, UsageMeter, usageAt } from './token-usage.js';
+import { readThreadMeta, type ThreadMeta } from './thread-meta.js';
+import { addUsage, noUsage, type TokenUsage, UsageMeter, usageAt } from './token-usage.js';
+import { type Turn, Turns } from './turns.js';
 
-export type ThreadKind = 'root' | 'subagent' | 'fork' | 'review';
+export interface ModelUsage {
+  /** Null for what was spent before the file names a model. */
+  model: string | null;
+  usage: TokenUsage;
+}
 
-export interface Rollout {
+export interface Rollout extends ThreadMeta {
   path: string;
   threadId: string;
   sessionId: string;
-  parentThreadId: string | null;
-  forkedFromId: string | null;
-  kind: ThreadKind;
-  agentPath: string | null;
-  nickname: string | null;
-  role: string | null;
-  cwd: string | null;
-  cliVersion: string | null;
   /** In the order of first use. */
   models: string[];
   /** RFC 3339 as Codex wrote it. */
   startedAt: string | null;
   endedAt: string | null;
-  turns: number;
+  clocks: Clocks;
+  turns: Turn[];
   usage: TokenUsage;
+  usageByModel: ModelUsage[];
   /** Responses that the file itself names, which only newer versions do. */
   responseIds: string[];
+  /** Ids of response items and of tool calls, when they were asked for. */
+  itemIds: string[];
+  /** All token counts, for threads that copied them. */
+  counts: CountMarks;
+  /** The thread whose file would tell for certain what this one copied from it. */
+  missingOrigin: string | undefined;
   warnings: string[];
 }
 
+export interface RolloutOptions {
+  /** The token counts of a thread that this one may have copied; undefined when its file was not read. */
+  countsOf?: (threadId: string) => CountMarks | undefined;
+  /** Collect `itemIds`. */
+  withItems?: boolean;
+}
+
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
 /** Warnings beyond this number are only counted. */
 const MAX_WARNINGS = 20;
-const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Reads a rollout file in bounded memory.
+ * Reads a rollout file, plain or compressed, in bounded memory.
  *
  * @returns undefined when the name is no rollout's and no line says whose thread it is
  * @throws the system error when the file cannot be read
  */
-export async function readRollout(path: string): Promise<Rollout | undefined> {
-  const scan = new RolloutScan(path);
-  const file = await open(path);
-  try {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(chunk, 0, chunk.length);
-      if (bytesRead === 0) break;
-      scan.push(chunk.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
+export async function readRollout(path: string, options: RolloutOptions = {}): Promise<Rollout | undefined> {
+  const scan = new RolloutScan(path, options);
+  if (parseRolloutName(basename(path))?.form === 'json') {
+    const document = await readDocument(path);
+    if ('lines' in document) scan.push(document.lines);
+    else scan.warn(document.problem);
+    return scan.end();
   }
-  return scan.end();
+  const read = await readRolloutBytes(path, (bytes) => scan.push(bytes));
+  if (read.problem !== undefined) scan.warn(`it ${read.problem}; only what comes before that was read`);
+  const rollout = scan.end();
+  return rollout && { ...rollout, path: read.path };
 }
 
 /** Push-style reader of one rollout file: bytes in chunks of any size, the result at the end. */
 export class RolloutScan {
   readonly #path: string;
-  readonly #namedThread: string | undefined;
+  readonly #options: RolloutOptions;
   readonly #lines = new LineSplitter();
-  readonly #turns = new Set<string>();
-  readonly #models = new Set<string>();
+  readonly #turns = new Turns();
+  readonly #usageByModel = new Map<string | null, TokenUsage>();
   readonly #responses = new Set<string>();
+  readonly #items = new Set<string>();
+  readonly #counts: CountMarks = { marks: [], times: [] };
   readonly #warnings: string[] = [];
   #warningsOmitted = 0;
-  #meta: JsonObject = {};
-  #hasMeta = false;
+  #meta: ThreadMeta | undefined;
   #threadId: string | undefined;
-  #startedAt: string | null = null;
-  #endedAt: string | null = null;
+  #model: string | null = null;
+  #startedAt: string | undefined;
+  #endedAt: string | undefined;
   #meter = new UsageMeter(false);
-  /** The file began with another thread's history and no turn of its own has come yet. */
-  #inTheirHistory = false;
-  /** A turn that has started and not yet ended. */
-  #openTurn: string | undefined;
-  #namelessTurns = 0;
+  #history = new CopiedHistory('', 0, undefined);
+  #origin: Origin | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, options: RolloutOptions = {}) {
     this.#path = path;
-    this.#namedThread = parseRolloutName(basename(path))?.threadId;
-    this.#threadId = this.#namedThread;
+    this.#options = options;
+    this.#threadId = parseRolloutName(basename(path))?.threadId;
   }
 
   push(chunk: Uint8Array): void {
@@ -97,184 +111,194 @@ export class RolloutScan {
     if (last !== undefined) this.#read(last);
     const threadId = this.#threadId;
     if (threadId === undefined) return undefined;
-    if (!this.#hasMeta) this.#warn('there is no session_meta line: session and origin are not known');
-    if (this.#openTurn !== undefined) this.#turns.add(this.#openTurn);
+    const meta = this.#meta ?? readThreadMeta({});
+    if (this.#meta === undefined)
+      this.warn('there is no session_meta line: session and origin are not known');
+    const localTime = parseRolloutName(basename(this.#path))?.localTime;
+    const { clocks, warnings } = compareClocks(localTime, threadId, meta.timestamp ?? undefined);
+    for (const warning of warnings) this.warn(warning);
+    const missingOrigin = this.#history.isGuess ? this.#origin?.threadId : undefined;
+    if (missingOrigin !== undefined)
+      this.warn(`what it copied from ${missingOrigin}, whose file was not read, is told by its time alone`);
     if (this.#warningsOmitted > 0) this.#warnings.push(`… and ${this.#warningsOmitted} more warnings`);
-    const kind = kindOf(this.#meta);
-    const spawn = spawnOf(this.#meta);
-    const isRoot = kind === 'root' || kind === 'fork';
     return {
+      ...meta,
       path: this.#path,
       threadId,
-      sessionId: idAt(this.#meta, 'session_id') ?? threadId,
-      parentThreadId: idAt(this.#meta, 'parent_thread_id') ?? idAt(spawn, 'parent_thread_id') ?? null,
-      forkedFromId: idAt(this.#meta, 'forked_from_id') ?? null,
-      kind,
-      agentPath:
-        stringAt(this.#meta, 'agent_path') ?? stringAt(spawn, 'agent_path') ?? (isRoot ? '/root' : null),
-      nickname: stringAt(this.#meta, 'agent_nickname') ?? stringAt(spawn, 'agent_nickname') ?? null,
-      role:
-        stringAt(this.#meta, 'agent_role') ??
-        stringAt(this.#meta, 'agent_type') ??
-        stringAt(spawn, 'agent_role') ??
-        null,
-      cwd: stringAt(this.#meta, 'cwd') ?? null,
-      cliVersion: stringAt(this.#meta, 'cli_version') ?? null,
-      models: [...this.#models],
-      startedAt: this.#startedAt,
-      endedAt: this.#endedAt,
-      turns: this.#turns.size + this.#namelessTurns,
+      sessionId: meta.sessionId ?? threadId,
+      models: [...this.#usageByModel.keys()].filter((model) => model !== null),
+      startedAt: meta.timestamp ?? this.#startedAt ?? null,
+      endedAt: this.#endedAt ?? null,
+      clocks,
+      turns: this.#turns.finish(),
       usage: this.#meter.used,
+      usageByModel: [...this.#usageByModel].map(([model, usage]) => ({ model, usage })),
       responseIds: [...this.#responses],
+      itemIds: [...this.#items],
+      counts: this.#counts,
+      missingOrigin,
       warnings: this.#warnings,
     };
+  }
+
+  warn(text: string): void {
+    if (this.#warnings.length < MAX_WARNINGS) this.#warnings.push(text);
+    else this.#warningsOmitted++;
   }
 
   #read({ number, place, bytes, ended }: Line): void {
     const where = `line ${number} (byte ${place})`;
     if (bytes === undefined) {
-      this.#warn(`${where} is longer than ${MAX_LINE_BYTES} bytes and was left out`);
+      this.warn(`${where} is longer than ${MAX_LINE_BYTES} bytes and was left out`);
       return;
     }
-    const row = parseObject(bytes.toString('utf8'));
-    if (row === undefined) {
-      this.#warn(
-        `${where} ${ended ? 'is no JSON object and was left out' : 'is torn: the file ends inside it'}`,
-      );
+    const line = readLine(bytes, ended, this.#options.withItems === true);
+    if (line.kind === 'bad') {
+      const what = ended ? 'is no JSON object and was left out' : 'is torn: the file ends inside it';
+      this.warn(`${where} ${what}`);
       return;
     }
-    const timestamp = timeAt(row, 'timestamp');
-    if (timestamp !== undefined) {
-      this.#startedAt ??= timestamp;
-      this.#endedAt = timestamp;
+    if (line.timestamp !== undefined && TIMESTAMP.test(line.timestamp)) {
+      this.#startedAt ??= line.timestamp;
+      this.#endedAt = line.timestamp;
     }
-    const payload = objectAt(row, 'payload');
-    if (payload === undefined) return;
+    if (line.kind === 'row') this.#readRow(line);
+  }
+
+  #readRow(row: RolloutRow): void {
     switch (row.type) {
       case 'session_meta':
-        // A second one is the history's, copied by a fork.
-        if (!this.#hasMeta) this.#readMeta(payload);
+        this.#readMeta(row.payload);
         break;
       case 'turn_context':
-        this.#readTurnContext(payload);
+        this.#readTurnContext(row);
         break;
       case 'token_usage_record':
-        this.#readRecord(row, payload);
+        this.#readRecord(row);
         break;
       case 'event_msg':
-        this.#readEvent(row, payload);
+        this.#readEvent(row);
+        break;
+      case 'response_item':
+        this.#readItem(row.payload);
+        break;
+      case 'bare_item':
+        // Prompts are all that tells turns apart in files from before there were turns.
+        if (isPrompt(row.payload)) this.#turns.context(undefined, undefined, row.timestamp);
+        this.#readItem(row.payload);
         break;
     }
   }
 
-  #readMeta(meta: JsonObject): void {
-    this.#hasMeta = true;
-    this.#meta = meta;
-    this.#startedAt = timeAt(meta, 'timestamp') ?? this.#startedAt;
-    const id = idAt(meta, 'id');
-    if (this.#namedThread !== undefined && id !== undefined && id !== this.#namedThread) {
-      this.#warn(`the name says thread ${this.#namedThread}, the first line says ${id}`);
+  #readMeta(payload: JsonObject): void {
+    const meta = readThreadMeta(payload);
+    if (this.#meta !== undefined) {
+      // It came with the history of the thread that it is of, and says nothing of this one.
+      if (this.#origin === undefined) this.#startHistory(meta.id ?? undefined, true);
+      return;
     }
-    this.#threadId ??= id;
-    this.#inTheirHistory = idAt(meta, 'forked_from_id') !== undefined;
-    this.#meter = new UsageMeter(this.#inTheirHistory);
+    this.#meta = meta;
+    if (this.#threadId !== undefined && meta.id !== null && meta.id !== this.#threadId) {
+      this.warn(`the name says thread ${this.#threadId}, the first line says ${meta.id}`);
+    }
+    this.#threadId ??= meta.id ?? undefined;
+    const spawner = meta.kind === 'subagent' ? meta.parentThreadId : null;
+    this.#startHistory(meta.forkedFromId ?? spawner ?? undefined, meta.forkedFromId !== null);
   }
 
-  #readTurnContext(context: JsonObject): void {
-    const turn = stringAt(context, 'turn_id');
-    this.#enterTurn(turn);
-    if (this.#inTheirHistory) return;
-    if (turn === undefined) this.#namelessTurns++;
-    else this.#turns.add(turn);
-    const model = stringAt(context, 'model');
-    if (model !== undefined) this.#models.add(model);
+  /** @param inheritsTotal the running total of the thread goes on from that of `originId` */
+  #startHistory(originId: string | undefined, inheritsTotal: boolean): void {
+    if (originId === undefined || this.#threadId === undefined || originId === this.#threadId) return;
+    this.#origin = { threadId: originId, counts: this.#options.countsOf?.(originId) };
+    const createdMs = Date.parse(this.#meta?.timestamp ?? this.#startedAt ?? '');
+    this.#history = new CopiedHistory(this.#threadId, createdMs, this.#origin, this.#meta?.firstOwnOrdinal);
+    this.#meter = new UsageMeter(inheritsTotal);
   }
 
-  #readRecord(row: JsonObject, record: JsonObject): void {
-    const usage = usageAt(record, 'usage');
-    const thread = idAt(record, 'thread_id') ?? this.#threadId;
-    if (usage === undefined || thread !== this.#threadId || this.#isInherited(row)) return;
-    const response = stringAt(record, 'response_id');
+  #readTurnContext({ payload, timestamp }: RolloutRow): void {
+    const turn = stringAt(payload, 'turn_id');
+    this.#history.enterTurn(turn);
+    if (this.#history.isCopied) return;
+    this.#model = stringAt(payload, 'model') ?? this.#model;
+    this.#turns.context(turn, this.#model ?? undefined, timestamp);
+    if (this.#model !== null) this.#modelUsage(this.#model);
+  }
+
+  #readRecord({ payload, ordinal }: RolloutRow): void {
+    const usage = usageAt(payload, 'usage');
+    const thread = idAt(payload, 'thread_id') ?? this.#threadId;
+    if (usage === undefined || thread !== this.#threadId || this.#history.isCopiedRow(ordinal)) return;
+    const response = stringAt(payload, 'response_id');
     if (response !== undefined) {
       if (this.#responses.has(response)) return;
       this.#responses.add(response);
     }
     this.#meter.record(usage);
+    this.#spend(usage, stringAt(payload, 'turn_id'));
   }
 
-  #readEvent(row: JsonObject, event: JsonObject): void {
-    const turn = stringAt(event, 'turn_id');
-    switch (event.type) {
+  #readEvent(row: RolloutRow): void {
+    const turn = stringAt(row.payload, 'turn_id');
+    switch (row.payload.type) {
       case 'task_started':
       case 'turn_started':
-        this.#enterTurn(turn);
-        if (!this.#inTheirHistory) this.#openTurn = turn;
+        this.#history.enterTurn(turn);
+        if (!this.#history.isCopied) this.#turns.start(turn, row.timestamp);
         break;
       case 'task_complete':
       case 'turn_complete':
       case 'turn_aborted':
-        // A review writes the start of its child's turn here, and the end of its own.
-        this.#openTurn = undefined;
-        if (turn !== undefined && !this.#precedesThread(turn)) this.#turns.add(turn);
+        if (turn === undefined ? this.#history.isCopied : this.#history.precedesThread(turn)) return;
+        this.#turns.end(turn, row.payload.type === 'turn_aborted' ? 'aborted' : 'completed', row.timestamp);
         break;
       case 'token_count':
-        this.#readTokenCount(row, event);
+        this.#readTokenCount(row);
         break;
     }
   }
 
-  #readTokenCount(row: JsonObject, event: JsonObject): void {
-    const info = objectAt(event, 'info');
+  #readTokenCount({ payload, timestamp, ordinal }: RolloutRow): void {
+    const info = objectAt(payload, 'info');
     const total = usageAt(info, 'total_token_usage');
     if (total === undefined) return;
-    if (this.#isInherited(row)) this.#meter.inherit(total);
-    else this.#meter.count(total, usageAt(info, 'last_token_usage'));
+    const last = usageAt(info, 'last_token_usage');
+    const mark = countMark(total, last);
+    const time = Date.parse(timestamp ?? '');
+    this.#counts.marks.push(mark);
+    this.#counts.times.push(time);
+    if (this.#history.isCopiedCount(mark, time, ordinal)) {
+      this.#meter.inherit(total);
+      this.#turns.forget();
+      this.#usageByModel.clear();
+      this.#model = null;
+    } else {
+      const added = this.#meter.count(total, last);
+      if (added.total_tokens + added.input_tokens + added.output_tokens > 0) this.#spend(added);
+    }
   }
 
-  #enterTurn(turn: string | undefined): void {
-    if (this.#inTheirHistory && turn !== undefined) this.#inTheirHistory = this.#precedesThread(turn);
+  #readItem(item: JsonObject): void {
+    if (this.#options.withItems !== true) return;
+    for (const id of [stringAt(item, 'id'), stringAt(item, 'call_id')]) {
+      if (id !== undefined) this.#items.add(id);
+    }
   }
 
-  /**
-   * Turn and thread ids are UUIDv7, which sort by the time at which they were made: a turn that is older
-   * than its thread came with the history that the thread was forked from.
-   */
-  #precedesThread(turn: string): boolean {
-    if (idAt(this.#meta, 'forked_from_id') === undefined) return false;
-    const id = parseUuid(turn);
-    return id !== undefined && this.#threadId !== undefined && id < this.#threadId;
+  #spend(usage: TokenUsage, turn?: string): void {
+    this.#turns.spend(usage, turn);
+    addUsage(this.#modelUsage(this.#model), usage);
   }
 
-  #isInherited(row: JsonObject): boolean {
-    const ordinal = countAt(row, 'ordinal');
-    const start = countAt(this.#meta, 'subagent_history_start_ordinal');
-    return ordinal === undefined || start === undefined ? this.#inTheirHistory : ordinal < start;
+  #modelUsage(model: string | null): TokenUsage {
+    const known = this.#usageByModel.get(model);
+    if (known !== undefined) return known;
+    const usage = noUsage();
+    this.#usageByModel.set(model, usage);
+    return usage;
   }
-
-  #warn(text: string): void {
-    if (this.#warnings.length < MAX_WARNINGS) this.#warnings.push(text);
-    else this.#warningsOmitted++;
-  }
-}
-
-function kindOf(meta: JsonObject): ThreadKind {
-  const source = objectAt(meta, 'source');
-  if (stringAt(source, 'subagent') === 'review') return 'review';
-  if (source?.subagent !== undefined || stringAt(meta, 'thread_source') === 'subagent') return 'subagent';
-  return idAt(meta, 'forked_from_id') === undefined ? 'root' : 'fork';
-}
-
-/** What `source` says of a spawned sub-agent; older versions say it nowhere else. */
-function spawnOf(meta: JsonObject): JsonObject | undefined {
-  return objectAt(objectAt(objectAt(meta, 'source'), 'subagent'), 'thread_spawn');
 }
 
 function idAt(value: unknown, key: string): string | undefined {
   const id = stringAt(value, key);
   return id === undefined ? undefined : (parseUuid(id) ?? id);
-}
-
-function timeAt(value: unknown, key: string): string | undefined {
-  const time = stringAt(value, key);
-  return time === undefined || Number.isNaN(Date.parse(time)) ? undefined : time;
 }

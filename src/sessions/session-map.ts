@@ -1,243 +1,144 @@
-// Which thread belongs to which session, and which responses and tokens to which thread. Owns the joining of
-// rollout files with what bundles know; each file's own reading is rollout-file.ts and bundle-threads.ts.
-import { realpathSync, statSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
-import { AgsightError, systemErrorCode } from '../errors.js';
-import { type BundleAttribution, type BundleThread, isBundle, readBundleThreads } from './bundle-threads.js';
-import { type Rollout, readRollout, type ThreadKind } from './rollout-file.js';
-import { parseRolloutName } from './rollout-name.js';
-import { findRollouts, reasonToSkip, type SkippedFile } from './rollout-search.js';
-import { noUsage, type TokenUsage } from './token-usage.js';
-
-interface MappedResponse {
-  response_id: string;
-  /** The process that received it, where that is known. */
-  pid: number | null;
-  /** Why the response is this thread's: see BundleAttribution, or the rollout file's own token_usage_record. */
-  by: BundleAttribution | 'token_usage_record';
-}
-
-export interface MappedThread {
-  thread_id: string;
-  parent_thread_id: string | null;
-  forked_from_id: string | null;
-  kind: ThreadKind;
-  agent_path: string | null;
-  nickname: string | null;
-  role: string | null;
-  /** Null for a thread that only a bundle knows of. */
-  rollout_file: string | null;
-  cwd: string | null;
-  cli_version: string | null;
-  models: string[];
-  started_at: string | null;
-  ended_at: string | null;
-  turns: number;
-  usage: TokenUsage;
-  responses: MappedResponse[];
-  warnings: string[];
-}
-
-export interface Session {
-  session_id: string;
-  threads: MappedThread[];
-}
+// Which thread belongs to which session, and which responses and tokens to which thread: the library face of
+// all of src/sessions. Owns the grouping of threads into sessions and the order of everything.
+import { resolve } from 'node:path';
+import type { MappedExchange, MappedProcess } from './captured-bundle.js';
+import { Collection } from './collection.js';
+import {
+  byStart,
+  compare,
+  type MappedThread,
+  type Session,
+  sessionOf,
+  threadOfBundle,
+  threadOfRollout,
+} from './mapped-thread.js';
+import type { SkippedFile } from './rollout-search.js';
+import { isFiltered, matches, type SessionFilter } from './session-filter.js';
 
 export interface SessionMap {
+  /** Ordered by their start, as their threads are. */
   sessions: Session[];
+  /** Of bundles with evidence, in the order of their start. */
+  processes: MappedProcess[];
+  /** Of bundles with evidence, in the order of the requests. */
+  exchanges: MappedExchange[];
+  /** What was left out, and why. */
   skipped: SkippedFile[];
 }
 
+/** One line of `--ndjson`. */
+export type MapEntry =
+  | ({ type: 'session' } & Session)
+  | ({ type: 'process' } & MappedProcess)
+  | ({ type: 'exchange' } & MappedExchange)
+  | ({ type: 'skipped' } & SkippedFile);
+
 /**
- * Maps the sessions of rollout files, directories of them, CODEX_HOME directories and bundles.
+ * Maps the sessions of rollout files, directories of them, CODEX_HOME directories and bundles, one entry at a
+ * time: sessions, then processes, exchanges and what was skipped.
  *
  * The UUID in a rollout file's name is its thread; sessions come from the first session_meta line. Bundles
- * add the responses that were seen on the wire, and bring the rollout files of their threads along.
- * Sessions and threads are ordered by their start.
+ * add what was seen on the wire, and bring the rollout files of their threads along. All files are read before
+ * the first entry comes, because the last one may be part of the first session.
  *
  * @throws AgsightError `not-found` or `unreadable` when a given path cannot be used at all
  */
-export async function mapSessions(paths: readonly string[]): Promise<SessionMap> {
+export async function* mapSessions(
+  paths: readonly string[],
+  filter: SessionFilter = {},
+): AsyncGenerator<MapEntry, void, undefined> {
   const collected = new Collection();
   for (const path of paths) await collected.addPath(resolve(path));
-  return collected.map();
+  await collected.read();
+  const all = sessionsOf(collected);
+  const kept = isFiltered(filter) ? filterSessions(all, filter) : all;
+  const threads = new Map<string, { session: string; file: string | null }>();
+  for (const session of kept) {
+    yield { type: 'session', ...session };
+    for (const { thread_id, rollout_file } of session.threads)
+      threads.set(thread_id, { session: session.session_id, file: rollout_file });
+  }
+  const isKept = (id: string | null) => !isFiltered(filter) || threads.has(id ?? '');
+  for (const process of collected.processes) {
+    if (isFiltered(filter) && !process.threads.some(({ thread_id }) => threads.has(thread_id))) continue;
+    const held = process.threads
+      .filter(({ thread_id }) => isKept(thread_id))
+      .map((thread) => ({ ...thread, rollout_file: threads.get(thread.thread_id)?.file ?? null }));
+    yield { type: 'process', ...process, threads: held };
+  }
+  for (const exchange of collected.exchanges) {
+    if (!isKept(exchange.thread_id)) continue;
+    const session_id = threads.get(exchange.thread_id ?? '')?.session ?? exchange.session_id;
+    yield { type: 'exchange', ...exchange, session_id };
+  }
+  const skipped = collected.skipped.sort((a, b) => compare(a.file, b.file));
+  for (const file of skipped) yield { type: 'skipped', ...file };
 }
 
-class Collection {
-  readonly #rollouts = new Map<string, Rollout>();
-  readonly #bundleThreads = new Map<string, BundleThread>();
-  readonly #skipped: SkippedFile[] = [];
-  readonly #realPaths = new Set<string>();
-
-  async addPath(path: string): Promise<void> {
-    let isDirectory: boolean;
-    try {
-      isDirectory = statSync(path).isDirectory();
-    } catch (cause) {
-      const code = systemErrorCode(cause);
-      throw new AgsightError('not-found', `cannot be read: ${code ?? String(cause)}`, {
-        file: path,
-        remedy: 'name a rollout file, a CODEX_HOME or a bundle',
-        cause,
-      });
-    }
-    if (!isDirectory) {
-      const isOtherName = parseRolloutName(basename(path)) === undefined;
-      const reason = isOtherName && path.endsWith('.jsonl') ? undefined : reasonToSkip(basename(path));
-      if (reason === undefined) await this.#addRollout(path);
-      else this.#skipped.push({ file: path, reason });
-    } else if (isBundle(path)) {
-      await this.#addBundle(path);
-    } else {
-      await this.#addDirectory(path, () => true);
+/** The whole map at once: see `mapSessions`. */
+export async function readSessionMap(
+  paths: readonly string[],
+  filter: SessionFilter = {},
+): Promise<SessionMap> {
+  const map: SessionMap = { sessions: [], processes: [], exchanges: [], skipped: [] };
+  for await (const entry of mapSessions(paths, filter)) {
+    switch (entry.type) {
+      case 'session':
+        map.sessions.push(withoutType(entry));
+        break;
+      case 'process':
+        map.processes.push(withoutType(entry));
+        break;
+      case 'exchange':
+        map.exchanges.push(withoutType(entry));
+        break;
+      case 'skipped':
+        map.skipped.push(withoutType(entry));
+        break;
     }
   }
-
-  map(): SessionMap {
-    const ids = new Set([...this.#rollouts.keys(), ...this.#bundleThreads.keys()]);
-    const sessions = new Map<string, MappedThread[]>();
-    for (const id of ids) {
-      const { sessionId, thread } = this.#thread(id);
-      const threads = sessions.get(sessionId);
-      if (threads === undefined) sessions.set(sessionId, [thread]);
-      else threads.push(thread);
-    }
-    return {
-      sessions: [...sessions]
-        .map(([session_id, threads]) => ({ session_id, threads: threads.sort(byStart) }))
-        .sort(({ threads: [a] }, { threads: [b] }) => (a && b ? byStart(a, b) : 0)),
-      skipped: this.#skipped.sort((a, b) => compare(a.file, b.file)),
-    };
-  }
-
-  async #addDirectory(directory: string, wanted: (threadId: string) => boolean): Promise<void> {
-    const { files, skipped } = findRollouts(directory);
-    const isWanted = (path: string) => {
-      const threadId = parseRolloutName(basename(path))?.threadId;
-      return threadId === undefined || wanted(threadId);
-    };
-    this.#skipped.push(...skipped.filter(({ file }) => isWanted(file)));
-    for (const file of files) if (isWanted(file)) await this.#addRollout(file);
-  }
-
-  async #addBundle(directory: string): Promise<void> {
-    const { threads, codexHomes, skipped } = await readBundleThreads(directory);
-    this.#skipped.push(...skipped);
-    for (const thread of threads) this.#bundleThreads.set(thread.threadId, thread);
-    const captured = new Set(threads.map(({ threadId }) => threadId));
-    for (const home of codexHomes) {
-      try {
-        await this.#addDirectory(home, (threadId) => captured.has(threadId));
-      } catch (error) {
-        if (!(error instanceof AgsightError)) throw error;
-        this.#skipped.push({ file: home, reason: error.message });
-      }
-    }
-  }
-
-  async #addRollout(path: string): Promise<void> {
-    try {
-      const real = realpathSync(path);
-      if (this.#realPaths.has(real)) return;
-      this.#realPaths.add(real);
-      const rollout = statSync(path).isFile() ? await readRollout(path) : undefined;
-      const other = rollout && this.#rollouts.get(rollout.threadId);
-      if (rollout === undefined) {
-        this.#skipped.push({
-          file: path,
-          reason: 'is no rollout file: nothing in it says whose thread it is',
-        });
-      } else if (other !== undefined) {
-        this.#skipped.push({ file: path, reason: `is of the same thread as ${other.path}` });
-      } else {
-        this.#rollouts.set(rollout.threadId, rollout);
-      }
-    } catch (cause) {
-      const reason = `cannot be read: ${systemErrorCode(cause) ?? String(cause)}`;
-      this.#skipped.push({ file: path, reason });
-    }
-  }
-
-  #thread(id: string): { sessionId: string; thread: MappedThread } {
-    const rollout = this.#rollouts.get(id);
-    const seen = this.#bundleThreads.get(id);
-    const responses = mergeResponses(seen, rollout);
-    if (rollout !== undefined) return { sessionId: rollout.sessionId, thread: describe(rollout, responses) };
-    const root = seen?.rootThreadId ?? id;
-    const sessionId = this.#rollouts.get(root)?.sessionId ?? root;
-    return { sessionId, thread: withoutRollout(id, seen, responses) };
-  }
+  return map;
 }
 
-function describe(rollout: Rollout, responses: MappedResponse[]): MappedThread {
-  return {
-    thread_id: rollout.threadId,
-    parent_thread_id: rollout.parentThreadId,
-    forked_from_id: rollout.forkedFromId,
-    kind: rollout.kind,
-    agent_path: rollout.agentPath,
-    nickname: rollout.nickname,
-    role: rollout.role,
-    rollout_file: rollout.path,
-    cwd: rollout.cwd,
-    cli_version: rollout.cliVersion,
-    models: rollout.models,
-    started_at: rollout.startedAt,
-    ended_at: rollout.endedAt,
-    turns: rollout.turns,
-    usage: rollout.usage,
-    responses,
-    warnings: rollout.warnings,
+function withoutType<T extends object>({
+  type: _,
+  ...rest
+}: T & { type: string }): Omit<T & { type: string }, 'type'> {
+  return rest;
+}
+
+function sessionsOf({ rollouts, bundleThreads }: Collection): Session[] {
+  const sessions = new Map<string, MappedThread[]>();
+  const add = (sessionId: string, thread: MappedThread) => {
+    const threads = sessions.get(sessionId);
+    if (threads === undefined) sessions.set(sessionId, [thread]);
+    else threads.push(thread);
   };
-}
-
-function withoutRollout(
-  id: string,
-  seen: BundleThread | undefined,
-  responses: MappedResponse[],
-): MappedThread {
-  return {
-    thread_id: id,
-    parent_thread_id: null,
-    forked_from_id: null,
-    kind: seen === undefined || seen.rootThreadId === id ? 'root' : 'subagent',
-    agent_path: seen?.agentPath ?? null,
-    nickname: null,
-    role: null,
-    rollout_file: null,
-    cwd: null,
-    cli_version: null,
-    models: [],
-    started_at: null,
-    ended_at: null,
-    turns: 0,
-    usage: noUsage(),
-    responses,
-    warnings: ['no rollout file of this thread was found: tokens, turns and origin are not known'],
-  };
-}
-
-/** The responses seen from outside, then those that only the rollout file tells of. */
-function mergeResponses(seen: BundleThread | undefined, rollout: Rollout | undefined): MappedResponse[] {
-  const responses = new Map<string, MappedResponse>();
-  for (const response_id of seen?.responseIds ?? []) {
-    responses.set(response_id, { response_id, pid: null, by: seen?.by ?? 'trace' });
+  for (const rollout of rollouts.values())
+    add(rollout.sessionId, threadOfRollout(rollout, bundleThreads.get(rollout.threadId)));
+  for (const seen of bundleThreads.values()) {
+    if (rollouts.has(seen.threadId)) continue;
+    const sessionId = seen.sessionId ?? rollouts.get(seen.rootThreadId)?.sessionId ?? seen.rootThreadId;
+    add(sessionId, threadOfBundle(seen));
   }
-  for (const response_id of rollout?.responseIds ?? []) {
-    if (!responses.has(response_id))
-      responses.set(response_id, { response_id, pid: null, by: 'token_usage_record' });
+  for (const threads of sessions.values()) {
+    for (const thread of threads) {
+      const parent = thread.parent_thread_id;
+      thread.orphan = parent !== null && !rollouts.has(parent) && !bundleThreads.has(parent);
+    }
   }
-  return [...responses.values()];
+  return [...sessions]
+    .map(([id, threads]) => sessionOf(id, threads))
+    .sort(({ threads: [a] }, { threads: [b] }) => (a && b ? byStart(a, b) : 0));
 }
 
-/** Earlier first; threads whose start is not known come last. */
-function byStart(a: MappedThread, b: MappedThread): number {
-  const [first, second] = [a, b].map(({ started_at }) =>
-    started_at === null ? Infinity : Date.parse(started_at),
-  );
-  return first === second ? compare(a.thread_id, b.thread_id) : (first ?? 0) - (second ?? 0);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function filterSessions(sessions: readonly Session[], filter: SessionFilter): Session[] {
+  return sessions
+    .map(({ session_id, threads }) =>
+      sessionOf(
+        session_id,
+        threads.filter((thread) => matches(session_id, thread, filter)),
+      ),
+    )
+    .filter(({ threads }) => threads.length > 0);
 }

@@ -60,8 +60,8 @@ export class UsageMeter {
 
   /** The usage of one response of this thread. */
   record(usage: TokenUsage): void {
-    add(this.#used, usage);
-    add(this.#recordedSinceTotal, usage);
+    addUsage(this.#used, usage);
+    addUsage(this.#recordedSinceTotal, usage);
   }
 
   /** A running total that is part of the inherited history. */
@@ -69,18 +69,21 @@ export class UsageMeter {
     this.#total = total;
   }
 
-  /** A running total of this thread, with the usage of the response that moved it last. */
-  count(total: TokenUsage, last: TokenUsage | undefined): void {
+  /**
+   * A running total of this thread, with the usage of the response that moved it last.
+   *
+   * @returns what it adds to the usage
+   */
+  count(total: TokenUsage, last: TokenUsage | undefined): TokenUsage {
     const before = this.#total ?? this.#baseline(total, last);
     const restarted = FIELDS.some((field) => total[field] < before[field]);
     const delta = restarted ? (last ?? total) : combine((field) => total[field] - before[field]);
     const recorded = this.#recordedSinceTotal;
-    add(
-      this.#used,
-      combine((field) => Math.max(delta[field] - recorded[field], 0)),
-    );
+    const added = combine((field) => Math.max(delta[field] - recorded[field], 0));
+    addUsage(this.#used, added);
     this.#total = total;
     this.#recordedSinceTotal = noUsage();
+    return added;
   }
 
   /** What the first total already held when the thread began. */
@@ -96,6 +99,6 @@ function combine(value: (field: (typeof FIELDS)[number]) => number): TokenUsage 
   return usage;
 }
 
-function add(to: TokenUsage, usage: TokenUsage): void {
+export function addUsage(to: TokenUsage, usage: TokenUsage): void {
   for (const field of FIELDS) to[field] += usage[field];
 }

@@ -17,7 +17,7 @@ import {
 describe('a recorded rollout file', () => {
   it('tells of a root thread', () => {
     const [path = ''] = recorded('0.169.0/exec');
-    expect(scanFile(path)).toEqual({
+    expect(scanFile(path)).toMatchObject({
       path: basename(path),
       threadId: '01a1f8e4-b090-78c2-897b-228849f1b9c6',
       sessionId: '01a1f8e4-b090-78c2-897b-228849f1b9c6',
@@ -32,7 +32,23 @@ describe('a recorded rollout file', () => {
       models: ['gpt-5.5'],
       startedAt: '2026-11-20T12:18:19.411Z',
       endedAt: '2026-11-20T12:18:19.542Z',
-      turns: 1,
+      turns: [
+        {
+          turn_id: '01a1f8e4-b09e-7220-a682-39b06c469f65',
+          model: 'gpt-5.5',
+          started_at: '2026-11-20T12:18:19.432Z',
+          ended_at: '2026-11-20T12:18:19.542Z',
+          status: 'completed',
+          usage: { total_tokens: 260 },
+        },
+      ],
+      usageByModel: [{ model: 'gpt-5.5', usage: { total_tokens: 260 } }],
+      clocks: {
+        file_name: '2026-11-20T12:18:19',
+        thread_id: '2026-11-20T12:18:19.408Z',
+        session_meta: '2026-11-20T12:18:19.411Z',
+        utc_offset_minutes: 0,
+      },
       usage: {
         input_tokens: 220,
         cached_input_tokens: 10,
@@ -78,7 +94,8 @@ describe('a recorded rollout file', () => {
   it('tells of a review', () => {
     for (const version of ['0.142.0', '0.169.0']) {
       const [root, review] = recorded(`${version}/review`).map(scanFile);
-      expect(root).toMatchObject({ kind: 'root', turns: 1, models: [] });
+      expect(root).toMatchObject({ kind: 'root', models: [] });
+      expect(root?.turns).toHaveLength(1);
       expect(review).toMatchObject({
         kind: 'review',
         parentThreadId: root?.threadId,
@@ -134,7 +151,7 @@ describe('a recorded rollout file', () => {
     ['0.169.0/sigkill', [[1, 130]]],
   ])('counts turns and tokens as the reference does: %s', (run, expected) => {
     const rollouts = recorded(run).map(scanFile);
-    expect(rollouts.map((rollout) => [rollout?.turns, rollout?.usage.total_tokens])).toEqual(expected);
+    expect(rollouts.map((rollout) => [rollout?.turns.length, rollout?.usage.total_tokens])).toEqual(expected);
     expect(rollouts.flatMap((rollout) => rollout?.warnings)).toEqual([]);
   });
 
@@ -209,7 +226,7 @@ describe('RolloutScan', () => {
       sessionId: child,
       kind: 'fork',
       cliVersion: '0.2.0',
-      turns: 1,
+      turns: [{ turn_id: idAt(6), usage: { total_tokens: 500 } }],
       models: ['new-model'],
       usage: { total_tokens: 500 },
     });
@@ -259,7 +276,7 @@ describe('RolloutScan', () => {
       ...turn(idAt(6)),
     ]);
     const second = line('session_meta', { id: child }).length + 1;
-    expect(rollout?.turns).toBe(1);
+    expect(rollout?.turns).toHaveLength(1);
     expect(rollout?.warnings).toEqual([
       `line 2 (byte ${second}) is no JSON object and was left out`,
       `line 3 (byte ${second + 9}) is no JSON object and was left out`,
@@ -275,11 +292,11 @@ describe('RolloutScan', () => {
   it('counts a turn that did not end, and turns without an id', () => {
     const meta = line('session_meta', { id: child });
     const started = line('event_msg', { type: 'turn_started', turn_id: idAt(7) });
-    expect(scanLines(child, [meta, ...turn(idAt(6)), started])?.turns).toBe(2);
+    expect(scanLines(child, [meta, ...turn(idAt(6)), started])?.turns).toHaveLength(2);
     expect(
       scanLines(child, [meta, line('turn_context', { model: 'a' }), line('turn_context', { model: 'a' })]),
     ).toMatchObject({
-      turns: 2,
+      turns: [{ turn_id: null }, { turn_id: null }],
       models: ['a'],
     });
   });
@@ -288,7 +305,7 @@ describe('RolloutScan', () => {
     const text = [line('session_meta', { id: child, cwd: '/w' }), ...turn(idAt(6)), ''].join('\r\n');
     expect(scanBytes(fileName(child), Buffer.from(`\ufeff${text}`))).toMatchObject({
       cwd: '/w',
-      turns: 1,
+      turns: [{ turn_id: idAt(6) }],
       warnings: [],
     });
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseRolloutName, parseUuid } from '../../src/sessions/rollout-name.js';
+import { parseRolloutName, parseUuid, uuidTime } from '../../src/sessions/rollout-name.js';
 
 const UUID = '01a1f8e4-b090-78c2-897b-228849f1b9c6';
 const SIMPLE = UUID.replaceAll('-', '');
@@ -16,23 +16,35 @@ describe('parseRolloutName', () => {
     expect(parseRolloutName(`rollout-2026-11-20T12-18-19-${uuid}.jsonl`)).toEqual({
       threadId: UUID,
       localTime: '2026-11-20T12:18:19',
-      compressed: false,
+      form: 'jsonl',
     });
   });
 
   it('knows compressed rollouts', () => {
     expect(parseRolloutName(`rollout-2026-11-20T12-18-19-${UUID}.jsonl.zst`)).toMatchObject({
       threadId: UUID,
-      compressed: true,
+      form: 'zst',
+    });
+  });
+
+  it('knows the documents of the first Codex, whose names have the day only', () => {
+    expect(parseRolloutName(`rollout-2025-04-16-${UUID}.json`)).toEqual({
+      threadId: UUID,
+      localTime: '2025-04-16',
+      form: 'json',
     });
   });
 
   it.each([
-    `rollout-2026-11-20T12-18-19-${UUID}.json`,
+    `rollout-2026-11-20T12-18-19-${UUID}.jsonl.zst.tmp`,
+    `rollout-2026-11-20T12-18-19-${UUID}.json.zst`,
     `rollout-2026-11-20T12-18-19-${UUID}.jsonl.tmp`,
     `2026-11-20T12-18-19-${UUID}.jsonl`,
     `rollout-${UUID}.jsonl`,
     `rollout-2026-11-20-${UUID}.jsonl`,
+    `rollout-2026-02-30-${UUID}.json`,
+    `${UUID}.jsonl`,
+    `${'z'.repeat(36)}.jsonl`,
     `rollout-2026-11-20T12-18-19-${UUID.slice(1)}.jsonl`,
     `rollout-2026-11-20T12-18-19-x${UUID}.jsonl`,
     `rollout-2026-13-20T12-18-19-${UUID}.jsonl`,
@@ -66,5 +78,13 @@ describe('parseUuid', () => {
         }
       }),
     );
+  });
+});
+
+describe('uuidTime', () => {
+  it('reads the time of a UUIDv7 and of no other', () => {
+    expect(new Date(uuidTime(UUID) ?? 0).toISOString()).toBe('2026-11-20T12:18:19.408Z');
+    expect(uuidTime(UUID.replace('-78c2-', '-48c2-'))).toBeUndefined();
+    expect(uuidTime('7')).toBeUndefined();
   });
 });

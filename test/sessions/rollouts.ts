@@ -31,9 +31,13 @@ export function scanFile(path: string): Rollout | undefined {
   return scanBytes(basename(path), readFileSync(path));
 }
 
-/** A UUIDv7-like id whose order is that of `time`. */
-export function idAt(time: number): string {
-  return `${String(time).padStart(8, '0')}-0000-7000-8000-000000000000`;
+/** When the made-up files were made. */
+export const MADE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+/** A UUIDv7 made so many milliseconds later. */
+export function idAt(milliseconds: number): string {
+  const time = (MADE_MS + milliseconds).toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
 }
 
 export function fileName(threadId: string): string {

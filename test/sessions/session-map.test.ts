@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { sessionMapCommand } from '../../src/commands/session-map.js';
-import { mapSessions, type SessionMap } from '../../src/sessions/session-map.js';
+import { readSessionMap, type SessionMap } from '../../src/sessions/session-map.js';
 import { FIXTURES, fileName, idAt, line, recorded } from './rollouts.js';
 
 const ROOT = '01a1f8e5-8183-7182-85ec-984a467dd28b';
@@ -34,19 +34,29 @@ function shape({ sessions }: SessionMap) {
   ]);
 }
 
-describe('mapSessions', () => {
+describe('a session map', () => {
   it('gives one thread in the documented form, keys in order', async () => {
     const [path = ''] = recorded('0.169.0/exec');
-    const map = await mapSessions([path]);
+    const map = await readSessionMap([path]);
+    const usage = {
+      input_tokens: 220,
+      cached_input_tokens: 10,
+      output_tokens: 40,
+      reasoning_output_tokens: 6,
+      total_tokens: 260,
+    };
     expect(JSON.stringify(map.sessions)).toBe(
       JSON.stringify([
         {
           session_id: '01a1f8e4-b090-78c2-897b-228849f1b9c6',
+          usage,
+          usage_by_model: [{ model: 'gpt-5.5', usage }],
           threads: [
             {
               thread_id: '01a1f8e4-b090-78c2-897b-228849f1b9c6',
               parent_thread_id: null,
               forked_from_id: null,
+              orphan: false,
               kind: 'root',
               agent_path: '/root',
               nickname: null,
@@ -57,14 +67,25 @@ describe('mapSessions', () => {
               models: ['gpt-5.5'],
               started_at: '2026-11-20T12:18:19.411Z',
               ended_at: '2026-11-20T12:18:19.542Z',
-              turns: 1,
-              usage: {
-                input_tokens: 220,
-                cached_input_tokens: 10,
-                output_tokens: 40,
-                reasoning_output_tokens: 6,
-                total_tokens: 260,
+              clocks: {
+                file_name: '2026-11-20T12:18:19',
+                thread_id: '2026-11-20T12:18:19.408Z',
+                session_meta: '2026-11-20T12:18:19.411Z',
+                utc_offset_minutes: 0,
               },
+              turns: 1,
+              turn_list: [
+                {
+                  turn_id: '01a1f8e4-b09e-7220-a682-39b06c469f65',
+                  model: 'gpt-5.5',
+                  started_at: '2026-11-20T12:18:19.432Z',
+                  ended_at: '2026-11-20T12:18:19.542Z',
+                  status: 'completed',
+                  usage,
+                },
+              ],
+              usage,
+              usage_by_model: [{ model: 'gpt-5.5', usage }],
               responses: [
                 { response_id: 'resp_0', pid: null, by: 'token_usage_record' },
                 { response_id: 'resp_1', pid: null, by: 'token_usage_record' },
@@ -80,7 +101,7 @@ describe('mapSessions', () => {
 
   it('puts sub-agents into the session of their root and forks into their own', async () => {
     const [original = '', fork = ''] = recorded('0.169.0/fork');
-    const map = await mapSessions([fork, original, ...recorded('0.169.0/agents').reverse()]);
+    const map = await readSessionMap([fork, original, ...recorded('0.169.0/agents').reverse()]);
     expect(shape(map)).toEqual([
       [ROOT, ROOT, ALPHA, BETA],
       ['01a1f8e5-bf3e-7db0-bdf8-3c25977111ce', '01a1f8e5-bf3e-7db0-bdf8-3c25977111ce'],
@@ -95,7 +116,7 @@ describe('mapSessions', () => {
     place(join(home, 'archived_sessions'), recorded('0.169.0/resume'));
     place(join(home, 'elsewhere'), recorded('0.169.0/exec'));
     writeFileSync(join(home, 'sessions', 'session_index.jsonl'), '{}\n');
-    const map = await mapSessions([home]);
+    const map = await readSessionMap([home]);
     expect(map.skipped).toEqual([]);
     expect(shape(map).map(([session]) => session)).toEqual([
       ROOT,
@@ -109,7 +130,7 @@ describe('mapSessions', () => {
     const files = place(directory, recorded('0.169.0/exec'));
     symlinkSync(directory, `${directory}-link`);
     onTestFinished(() => rmSync(`${directory}-link`));
-    const map = await mapSessions([directory, ...files, `${directory}-link`, directory]);
+    const map = await readSessionMap([directory, ...files, `${directory}-link`, directory]);
     expect(map.skipped).toEqual([]);
     expect(map.sessions[0]?.threads[0]?.rollout_file).toBe(files[0]);
   });
@@ -118,26 +139,24 @@ describe('mapSessions', () => {
     const directory = temporaryDirectory();
     const [path = ''] = place(join(directory, 'a'), recorded('0.169.0/exec'));
     const [copy = ''] = place(join(directory, 'b'), [path]);
-    const compressed = `${fileName(idAt(1))}.zst`;
-    const old = `rollout-2025-04-16-${idAt(2)}.json`;
-    for (const name of [compressed, old, 'rollout-strange.jsonl']) writeFileSync(join(directory, name), '');
+    writeFileSync(join(directory, 'rollout-strange.jsonl'), '');
     mkdirSync(join(directory, 'dir'));
     symlinkSync('nowhere', join(directory, fileName(idAt(3))));
-    const { skipped, sessions } = await mapSessions([directory]);
+    symlinkSync('dir', join(directory, fileName(idAt(4))));
+    const { skipped, sessions } = await readSessionMap([directory]);
     expect(sessions).toHaveLength(1);
     expect(Object.fromEntries(skipped.map(({ file, reason }) => [file, reason]))).toEqual({
       [copy]: `is of the same thread as ${path}`,
-      [join(directory, compressed)]: expect.stringContaining('zst'),
-      [join(directory, old)]: expect.stringContaining('very old'),
       [join(directory, 'rollout-strange.jsonl')]: expect.stringContaining('not named'),
       [join(directory, fileName(idAt(3)))]: 'cannot be read: ENOENT',
+      [join(directory, fileName(idAt(4)))]: 'is no regular file',
     });
     expect(skipped.map(({ file }) => file)).toEqual(skipped.map(({ file }) => file).sort());
   });
 
   it('says which given path is not there', async () => {
     const missing = join(temporaryDirectory(), 'gone');
-    await expect(mapSessions([missing])).rejects.toThrow(
+    await expect(readSessionMap([missing])).rejects.toThrow(
       expect.objectContaining({ code: 'not-found', file: missing, exitCode: 1 }),
     );
   });
@@ -148,13 +167,13 @@ describe('mapSessions', () => {
     writeFileSync(renamed, `${line('session_meta', { id: idAt(4), session_id: idAt(1) })}\n`);
     const other = join(directory, 'notes.jsonl');
     writeFileSync(other, '{}\n');
-    const map = await mapSessions([renamed, other]);
+    const map = await readSessionMap([renamed, other]);
     expect(shape(map)).toEqual([[idAt(1), idAt(4)]]);
     expect(map.skipped).toMatchObject([{ file: other }]);
   });
 });
 
-describe('mapSessions of a bundle', () => {
+describe('a session map of a bundle', () => {
   const trace = readFileSync(join(FIXTURES, '0.169.0/agents-bundle/trace.jsonl'));
 
   /** A bundle as agsight makes it, with the home that the capture noted; `rollouts` stand in the home. */
@@ -180,7 +199,7 @@ describe('mapSessions of a bundle', () => {
 
   it('joins the responses seen on the wire with the rollout files of their threads', async () => {
     const { bundle } = makeBundle([...recorded('0.142.0/agents'), ...recorded('0.169.0/agents')]);
-    const map = await mapSessions([bundle]);
+    const map = await readSessionMap([bundle]);
     expect(map.skipped).toEqual([]);
     expect(responses(map)).toEqual([
       [ROOT, 'resp_0 resp_2 resp_4 resp_7 resp_8 resp_9 resp_11 resp_12 resp_13', 'header'],
@@ -193,7 +212,7 @@ describe('mapSessions of a bundle', () => {
   it('keeps the threads whose rollout file is gone, in the session of their root', async () => {
     const [root = '', , beta = ''] = recorded('0.169.0/agents');
     const { bundle, home } = makeBundle([root, beta]);
-    const map = await mapSessions([bundle]);
+    const map = await readSessionMap([bundle]);
     expect(shape(map)).toEqual([[ROOT, ROOT, BETA, ALPHA]]);
     expect(map.sessions[0]?.threads[2]).toMatchObject({
       kind: 'subagent',
@@ -203,7 +222,7 @@ describe('mapSessions of a bundle', () => {
       warnings: [expect.stringContaining('no rollout file')],
     });
     rmSync(home, { recursive: true });
-    const without = await mapSessions([bundle]);
+    const without = await readSessionMap([bundle]);
     expect(shape(without)).toEqual([[ROOT, ROOT, ALPHA, BETA]]);
     expect(without.skipped).toMatchObject([{ file: home }]);
   });
@@ -212,7 +231,7 @@ describe('mapSessions of a bundle', () => {
     const bundle = temporaryDirectory();
     writeFileSync(join(bundle, 'trace.jsonl'), trace);
     writeFileSync(join(bundle, 'manifest.json'), '{}');
-    const map = await mapSessions([bundle, join(FIXTURES, '0.169.0/agents')]);
+    const map = await readSessionMap([bundle, join(FIXTURES, '0.169.0/agents')]);
     expect(responses(map).map(([, , by]) => by)).toEqual(['trace', 'trace', 'trace']);
     expect(map.sessions[0]?.threads.map(({ rollout_file }) => rollout_file)).toEqual(
       recorded('0.169.0/agents'),
@@ -224,25 +243,27 @@ describe('mapSessions of a bundle', () => {
     mkdirSync(join(bundle, 'rollouts', ROOT), { recursive: true });
     cpSync(join(bundle, 'trace.jsonl'), join(bundle, 'rollouts', ROOT, 'trace.jsonl'));
     rmSync(join(bundle, 'trace.jsonl'));
-    expect(shape(await mapSessions([bundle]))).toEqual([[ROOT, ROOT, ALPHA, BETA]]);
+    expect(shape(await readSessionMap([bundle]))).toEqual([[ROOT, ROOT, ALPHA, BETA]]);
   });
 
   it('takes each thread for a session of its own when the trace does not name the root', async () => {
     const bundle = temporaryDirectory();
     writeFileSync(join(bundle, 'manifest.json'), '{}');
     writeFileSync(join(bundle, 'trace.jsonl'), trace.subarray(trace.indexOf(10) + 1));
-    expect(shape(await mapSessions([bundle]))).toEqual([ROOT, ALPHA, BETA].map((thread) => [thread, thread]));
+    expect(shape(await readSessionMap([bundle]))).toEqual(
+      [ROOT, ALPHA, BETA].map((thread) => [thread, thread]),
+    );
   });
 
   it('reports damaged lines and a trace that is missing', async () => {
     const { bundle } = makeBundle([]);
     const file = join(bundle, 'trace.jsonl');
     writeFileSync(file, Buffer.concat([Buffer.from('{"torn\n'), trace.subarray(0, -10)]));
-    const damaged = await mapSessions([bundle]);
+    const damaged = await readSessionMap([bundle]);
     expect(shape(damaged)).toEqual([[ROOT, ROOT, ALPHA, BETA]]);
     expect(damaged.skipped).toEqual([{ file, reason: '2 lines are no JSON object and were left out' }]);
     rmSync(file);
-    expect((await mapSessions([bundle])).skipped).toEqual([
+    expect((await readSessionMap([bundle])).skipped).toEqual([
       { file, reason: 'is missing: run agsight reduce on the bundle' },
     ]);
   });
@@ -278,7 +299,7 @@ describe('agsight session-map', () => {
     onTestFinished(() => void vi.unstubAllEnvs());
     const { output, exitCode } = await run('--json');
     expect(exitCode).toBe(0);
-    expect(JSON.parse(output)).toEqual(await mapSessions([home]));
+    expect(JSON.parse(output)).toEqual(await readSessionMap([home]));
   });
 
   it('exits 3 and says what was left out, without control characters', async () => {
