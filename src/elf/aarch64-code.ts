@@ -86,10 +86,13 @@ export const aarch64Code: MachineCode = {
     const isNear = nearPages(texts);
     const first = from + ((wordBytes - ((vaddr + from) % wordBytes)) % wordBytes);
     const last = Math.min(to, code.length - wordBytes + 1);
+    let met = 0;
     for (let at = first; at < last; at += wordBytes) {
       if (((code[at + 3] ?? 0) & 0x9f) !== 0x90) continue;
+      met++;
       if (isNear(adrpTarget(code.readUInt32LE(at), vaddr + at))) report(at);
     }
+    return met;
   },
 
   // Those that are handed over in a call or jump: a value on the way to them, the address of a group of texts, may

@@ -13,13 +13,19 @@ const defaultWindowBytes = 4 * 1024 * 1024;
 const maxInstructionBytes = 16;
 const maxUsers = 65_536;
 const maxMatches = 4096;
+/** Codex 0.169 needs 3 million. */
+const maxLookedAt = 10_000_000;
 
 export interface CodeScan {
   /** Virtual addresses at which the byte patterns see each wanted function start. */
   patternMatches: Map<WantedFunction, number[]>;
   /** Virtual addresses of instructions that may refer to one of the texts. */
   users: number[];
+  /** Why there is nothing. */
+  reasons: string[];
 }
+
+const nothing: CodeScan = { patternMatches: new Map(), users: [], reasons: [] };
 
 export interface CodeScanInput {
   file: BinaryFile;
@@ -38,6 +44,7 @@ export function scanCode(input: CodeScanInput): CodeScan {
   const patterns = bytePatterns[input.arch];
   const matches: Match[] = [];
   const users: number[] = [];
+  let lookedAt = 0;
   const longestRange = Math.max(0, ...input.ranges.map(({ length }) => length));
   const overlap = Math.max(maxPatternBytes, maxInstructionBytes);
   const buffer = Buffer.alloc(Math.min(windowBytes + 2 * overlap, longestRange));
@@ -66,12 +73,15 @@ export function scanCode(input: CodeScanInput): CodeScan {
         });
       }
       if (texts === undefined) continue;
-      machine.findUsers(code, from, to, vaddr, texts, (at) => {
+      lookedAt += machine.findUsers(code, from, to, vaddr, texts, (at) => {
         if (users.length < maxUsers) users.push(vaddr + at);
       });
+      if (lookedAt > maxLookedAt || users.length === maxUsers) {
+        return { ...nothing, reasons: ['its code is like no code: too many instructions take addresses'] };
+      }
     }
   }
-  return { patternMatches: resolveJumps(matches), users };
+  return { patternMatches: resolveJumps(matches), users, reasons: [] };
 }
 
 interface Match {

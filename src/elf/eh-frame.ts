@@ -9,11 +9,12 @@ import type { ElfHeaders } from './headers.js';
 const headerBytes = 12;
 const entryBytes = 8;
 /** Codex 0.169 has 314,000 functions. */
-const maxFunctions = 2_000_000;
+const maxFunctions = 1_000_000;
 /** Of a function about whose end nothing is known. */
 const maxFunctionBytes = 64 * 1024;
 /** An .eh_frame that is walked; with a search table, it is not. */
-const maxFrameBytes = 16 * 1024 * 1024;
+const maxFrameBytes = 8 * 1024 * 1024;
+const minFdeBytes = 20;
 /** Of one CIE, up to the encoding of the addresses in its FDEs. */
 const maxCieBytes = 64;
 
@@ -125,8 +126,10 @@ function readFrames(file: BinaryFile, headers: ElfHeaders): FunctionTable | unde
   const frames = Buffer.alloc(section.size);
   file.readInto(frames, section.offset, frames.length);
   const encodings = new Map<number, number | undefined>();
-  const found: FunctionBounds[] = [];
-  for (let at = 0; at + 20 <= frames.length; ) {
+  const starts = new Float64Array(frames.length / minFdeBytes);
+  const ends = new Float64Array(starts.length);
+  let count = 0;
+  for (let at = 0; at + minFdeBytes <= frames.length; ) {
     const length = frames.readUInt32LE(at);
     if (length === 0 || length === 0xffff_ffff) break;
     const ciePointer = frames.readUInt32LE(at + 4);
@@ -136,17 +139,21 @@ function readFrames(file: BinaryFile, headers: ElfHeaders): FunctionTable | unde
       // Four bytes, counted from where they stand.
       if (encodings.get(cie) === 0x1b) {
         const start = section.vaddr + at + 8 + frames.readInt32LE(at + 8);
-        found.push({ start, end: start + frames.readUInt32LE(at + 12) });
+        starts[count] = start;
+        ends[count] = start + frames.readUInt32LE(at + 12);
+        count++;
       }
     }
-    at += 4 + length;
+    at += Math.max(4 + length, minFdeBytes);
   }
-  found.sort((a, b) => a.start - b.start);
-  const distinct = found.filter(({ start }, index) => start !== found[index - 1]?.start);
-  return functionTable(
-    Float64Array.from(distinct, ({ start }) => start),
-    (index) => distinct[index]?.end,
+  const startAt = (which: number) => starts[which] ?? 0;
+  const order = Uint32Array.from({ length: count }, (_, which) => which).sort(
+    (a, b) => startAt(a) - startAt(b),
   );
+  const distinct = order.filter(
+    (which, index) => index === 0 || startAt(which) !== startAt(order[index - 1] ?? 0),
+  );
+  return functionTable(Float64Array.from(distinct, startAt), (index) => ends[distinct[index] ?? 0]);
 }
 
 function encodingAt(frames: Buffer, cie: number): number | undefined {

@@ -5,6 +5,7 @@
 import type { AddressMap } from './address-map.js';
 import type { WantedFunction } from './byte-patterns.js';
 import type { CodeScan } from './code-scan.js';
+import type { AnchorFindings } from './string-anchors.js';
 import { type Confidence, type Findings, symbolName, type TlsFunction } from './tls-function.js';
 
 type Choice = { vaddr: number; confidence: Confidence } | { reason: string } | undefined;
@@ -19,13 +20,13 @@ const openssl: readonly [WantedFunction, Pick<TlsFunction, 'name' | 'isEx'>][] =
 
 /** Brings both methods together. A library counts as found when data can be seen in both directions. */
 export function chooseFunctions(
-  { patternMatches }: CodeScan,
-  anchored: ReadonlyMap<WantedFunction, readonly number[]>,
+  { patternMatches, reasons: obstacles }: CodeScan,
+  anchored: AnchorFindings,
   map: AddressMap,
 ): Findings {
-  const reasons: string[] = [];
+  const reasons = [...obstacles, ...anchored.reasons];
   const chosen = (name: WantedFunction): { offset: number; confidence: Confidence } | undefined => {
-    const choice = choose(name, patternMatches.get(name) ?? [], anchored.get(name) ?? []);
+    const choice = choose(name, patternMatches.get(name) ?? [], anchored.places.get(name) ?? []);
     if (choice === undefined) return undefined;
     if ('reason' in choice) {
       reasons.push(choice.reason);

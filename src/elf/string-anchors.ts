@@ -36,6 +36,8 @@ const maxUserBytes = 16 * 1024 * 1024;
 /** ssl_lib.o has about 40 KiB of code, in which the callers of its internal functions stand. */
 const neighbourhoodBytes = 64 * 1024;
 const maxCallerBytes = 0x60;
+/** ssl_lib.o has 400 functions. */
+const maxNeighbours = 4096;
 
 export interface AnchorTexts {
   /** All of them: what code is searched for. */
@@ -80,6 +82,13 @@ export interface AnchorInput {
   users: readonly number[];
 }
 
+export interface AnchorFindings {
+  /** Virtual addresses at which each wanted function could start. */
+  places: ReadonlyMap<WantedFunction, readonly number[]>;
+  /** Why there are none. */
+  reasons: string[];
+}
+
 /** A function that names texts. */
 interface User {
   start: number;
@@ -88,13 +97,16 @@ interface User {
 }
 
 /**
- * The virtual addresses at which each wanted function could start.
+ * Looks at the functions that name the texts, and at those around them.
  *
  * @throws AgsightError `damaged` when the file became shorter
  */
-export function findByAnchors(input: AnchorInput): Map<WantedFunction, number[]> {
+export function findByAnchors(input: AnchorInput): AnchorFindings {
   const { machine } = input;
   const users = usersOf(input);
+  if (users === undefined) {
+    return { places: new Map(), reasons: ['too many functions seem to name the texts of error reports'] };
+  }
   const naming = (name: Anchor) => users.filter(({ names }) => names.has(name) && names.has('opensslFile'));
   const starts = (found: readonly User[]) => found.map(({ start }) => start);
   const sealing = users.filter(
@@ -113,7 +125,7 @@ export function findByAnchors(input: AnchorInput): Map<WantedFunction, number[]>
     .flatMap((start) => smallFunctionsNear(input, start));
   const isPlain = (internal: readonly number[]) => (user: User) =>
     machine.branches(user.code, user.start).some(({ target }) => internal.includes(target));
-  return new Map<WantedFunction, number[]>([
+  const places = new Map<WantedFunction, number[]>([
     ['SSL_write_ex', writeWrappers(machine, small, writeInternal)],
     ['SSL_read_ex', readWrappers(machine, small, readInternal)],
     ['SSL_write', starts(naming('write').filter(isPlain(writeInternal)))],
@@ -122,9 +134,11 @@ export function findByAnchors(input: AnchorInput): Map<WantedFunction, number[]>
     ['EVP_AEAD_CTX_seal', starts(sealing)],
     ['EVP_AEAD_CTX_open', starts(opening)],
   ]);
+  return { places, reasons: [] };
 }
 
-function usersOf({ file, map, functions, machine, texts, users }: AnchorInput): User[] {
+/** Undefined when there are too many to look at. */
+function usersOf({ file, map, functions, machine, texts, users }: AnchorInput): User[] | undefined {
   const found = new Map<number, User>();
   const seen = new Set<number>();
   let bytes = 0;
@@ -135,7 +149,9 @@ function usersOf({ file, map, functions, machine, texts, users }: AnchorInput): 
     const code = codeOf(file, map, bounds.start, Math.min(bounds.end - bounds.start, maxFunctionBytes));
     if (code === undefined) continue;
     bytes += code.length;
-    if (seen.size > maxUserFunctions || bytes > maxUserBytes) return [];
+    if (seen.size > maxUserFunctions || bytes > maxUserBytes) {
+      return undefined;
+    }
     const names = new Set<Anchor>();
     for (const { target } of machine.addressesTaken(code, bounds.start)) {
       if (!isAmong(texts.all, target)) continue;
@@ -157,7 +173,9 @@ interface SmallFunction {
 function smallFunctionsNear(input: AnchorInput, vaddr: number): SmallFunction[] {
   const { file, map, functions, machine } = input;
   const found: SmallFunction[] = [];
+  let count = 0;
   for (const start of functions.startsIn(vaddr - neighbourhoodBytes, vaddr + neighbourhoodBytes)) {
+    if (++count > maxNeighbours) break;
     const bounds = functions.boundsAt(start);
     if (bounds === undefined || bounds.end - start > maxCallerBytes) continue;
     const code = codeOf(file, map, start, bounds.end - start);

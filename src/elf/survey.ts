@@ -15,8 +15,9 @@ import type { Findings } from './tls-function.js';
 import { readVersions, type Versions, versionNeedles } from './versions.js';
 import { x8664Code } from './x86-64-code.js';
 
-/** The largest Codex maps 0.3 GiB; debug information is not mapped. */
-const maxMappedBytes = 512 * 1024 * 1024;
+/** The largest Codex has 245 MiB of code and 60 MiB of read-only data; debug information is not mapped. */
+const maxCodeBytes = 384 * 1024 * 1024;
+const maxTextBytes = 128 * 1024 * 1024;
 
 const machines: Readonly<Record<Arch, MachineCode>> = { x86_64: x8664Code, aarch64: aarch64Code };
 
@@ -44,17 +45,20 @@ export function surveyProgram(
   const segments = headers.segments.filter(({ type, writable, executable }) => {
     return type === 'load' && (executable || !writable);
   });
-  const mappedBytes = segments.reduce((sum, { fileSize }) => sum + fileSize, 0);
   const functions = readFunctionTable(file, headers, map);
   const nothing = (reason: string): Findings => ({ functions: [], awslc: null, reasons: [reason] });
-  if (mappedBytes > maxMappedBytes) {
+  const { code, text } = divide(segments, functions);
+  for (const [what, ranges, limit] of [
+    ['code', code, maxCodeBytes],
+    ['read-only data', text, maxTextBytes],
+  ] as const) {
+    const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
+    if (bytes <= limit) continue;
     return {
       versions: { codex: null, openssl: null, hasAwslc: false },
-      patterns: nothing(`${mappedBytes} mapped bytes, more than the ${maxMappedBytes} that are searched`),
+      patterns: nothing(`${bytes} bytes of ${what}, more than the ${limit} that are searched`),
     };
   }
-
-  const { code, text } = divide(segments, functions);
   const needles = [...anchorNeedles, ...versionNeedles];
   const places = search(
     file,
@@ -80,7 +84,7 @@ export function surveyProgram(
   });
   const anchored =
     texts === undefined
-      ? new Map()
+      ? { places: new Map(), reasons: [] }
       : findByAnchors({ file, map, functions, machine, texts, users: scan.users });
   return { versions, patterns: chooseFunctions(scan, anchored, map) };
 }

@@ -10,8 +10,8 @@ import { awslcSymbolNames, type Findings, symbolName, type TlsFunction } from '.
 
 const symbolBytes = 24;
 const windowBytes = 1024 * 1024 - ((1024 * 1024) % symbolBytes);
-/** A debug build of Codex has 100 MiB of names. */
-const maxTableBytes = 256 * 1024 * 1024;
+/** A debug build of Codex has some 50 MiB of names. */
+const maxTableBytes = 128 * 1024 * 1024;
 const undefinedSection = 0;
 const symbolTypes = { none: 0, function: 2 };
 

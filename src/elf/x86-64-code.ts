@@ -12,28 +12,44 @@ const movEdxOpcode = 0xba;
 /** mov r8, rcx; in both encodings of it. */
 const moveFourthToFifth = [Buffer.from([0x49, 0x89, 0xc8]), Buffer.from([0x4c, 0x8b, 0xc1])];
 
-/** Every `lea r64, [rip + disp32]` whose opcode, its second byte, stands between `from` and `to`. */
-function* leas(code: Buffer, from: number, to: number, vaddr: number): Generator<Reference> {
+/**
+ * Calls `use` for every `lea r64, [rip + disp32]` whose opcode, its second byte, stands between `from` and `to`.
+ *
+ * @returns how often the opcode was met
+ */
+function eachLea(
+  code: Buffer,
+  from: number,
+  to: number,
+  vaddr: number,
+  use: (lea: Reference) => void,
+): number {
   const end = Math.min(to, code.length - leaBytes + 2);
+  let met = 0;
   // The opcode is rare: jumping from one to the next is many times faster than looking at each byte.
   for (let at = code.indexOf(leaOpcode, from); at !== -1 && at < end; at = code.indexOf(leaOpcode, at + 1)) {
+    met++;
     const rex = code[at - 1];
     if ((rex !== 0x48 && rex !== 0x4c) || ((code[at + 1] ?? 0) & 0xc7) !== 0x05) continue;
     const start = vaddr + at - 1;
-    yield { at: start, target: start + leaBytes + code.readInt32LE(at + 2) };
+    use({ at: start, target: start + leaBytes + code.readInt32LE(at + 2) });
   }
+  return met;
 }
 
 export const x8664Code: MachineCode = {
   maxWrapperBytes: 0x24,
 
-  findUsers(code, from, to, vaddr, texts: AddressSet, report) {
-    for (const { at, target } of leas(code, Math.max(from, 1), to, vaddr)) {
+  findUsers: (code, from, to, vaddr, texts: AddressSet, report) =>
+    eachLea(code, Math.max(from, 1), to, vaddr, ({ at, target }) => {
       if (isAmong(texts, target)) report(at - vaddr);
-    }
-  },
+    }),
 
-  addressesTaken: (code, vaddr) => [...leas(code, 1, code.length, vaddr)],
+  addressesTaken(code, vaddr) {
+    const taken: Reference[] = [];
+    eachLea(code, 1, code.length, vaddr, (lea) => taken.push(lea));
+    return taken;
+  },
 
   branches(code, vaddr) {
     const branches: Branch[] = [];

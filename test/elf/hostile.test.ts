@@ -212,7 +212,7 @@ describe('unusual but sound files', () => {
     truncateSync(path, 100e9);
     expect(inspectBinary(path).tls).toMatchObject([{ tier: 'symbol' }]);
     expect(inspectBinary(path, { tier: 'pattern' }).remarks).toEqual([
-      expect.stringContaining('mapped bytes'),
+      expect.stringMatching(/^9900\d+ bytes of read-only data, more than/),
     ]);
   });
 
