@@ -3,9 +3,9 @@
 
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { resolveDelivery } from './agents.js';
-import { createItem, markAccepted } from './conversation.js';
+import { resolveDelivery } from './edges.js';
 import type { Graph, Moment } from './graph.js';
+import { createItem, markAccepted } from './item.js';
 import { normalizeItem } from './normalize.js';
 
 /** @param ref of a message between agents: the item itself, which no request may ever show. */

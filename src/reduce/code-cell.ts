@@ -1,12 +1,12 @@
-// Code cells: JavaScript that a model wrote for its `exec` tool, and the tools that it called.
+// Code cells: JavaScript that a model wrote for its `exec` tool, from its start to its end.
 //
 // A cell may start, answer and end before the response that asked for it is in the log. Until then its
 // events wait: a cell is reduced only once the item that holds its source is known.
 
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
-import { asString, compareUtf8, type Json, member } from '../trace/json-value.js';
+import { compareUtf8 } from '../trace/json-value.js';
 import type { CodeCellStatus, ExecutionStatus, RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
+import { addOutput, cellIdOf } from './cell-links.js';
 import {
   type CellLifecycleEvent,
   closeWindow,
@@ -15,7 +15,7 @@ import {
   openWindow,
   type PendingCellStart,
 } from './graph.js';
-import { addUnique, reach } from './pair-map.js';
+import { reach } from './pair-map.js';
 import type { CodeCell, ConversationItem, ConversationItemKind } from './state.js';
 
 export interface CellEventContext {
@@ -229,66 +229,6 @@ function bindRuntimeId(graph: Graph, threadId: string, runtimeCellId: string, ce
   graph.cellsByRuntime.set(threadId, runtimeCellId, cellId);
 }
 
-/** A tool that a cell called; the cell itself may still be waiting. */
-export function linkNestedTool(graph: Graph, cellId: string, toolCallId: string): void {
-  reach(graph.nestedTools, cellId, () => []).push(toolCallId);
-  const cell = graph.state.code_cells.get(cellId);
-  if (cell !== undefined) addUnique(cell.nested_tool_call_ids, toolCallId);
-}
-
-/** Names on the `exec` calls of models the cells that they started. Called after the last event. */
-export function linkStartedCells(graph: Graph): void {
-  for (const tool of graph.state.tool_calls.values()) {
-    const { kind, model_visible_call_id: callId } = tool;
-    if (kind.type !== 'other' || kind.name !== 'exec' || callId === null) continue;
-    const cell = graph.state.code_cells.get(cellIdOf(callId));
-    if (cell !== undefined && cell.thread_id === tool.thread_id)
-      tool.started_code_cell_id = cell.code_cell_id;
-  }
-}
-
-/** Links a `wait` call of the model to the cell that it waits for. */
-export function linkWait(graph: Graph, threadId: string, toolCallId: string, ref: RawPayloadRef): void {
-  const payload = graph.payloads.json(ref);
-  if (asString(member(payload, 'tool_name')) !== 'wait') return;
-  const what = `wait tool request payload ${ref.raw_payload_id}`;
-  const text = asString(member(member(payload, 'payload'), 'arguments'));
-  if (text === undefined) {
-    throw new Rejection('wait-payload-invalid', `${what} did not contain function arguments`);
-  }
-  const runtimeCellId = asString(member(parseArguments(text, what), 'cell_id'));
-  if (runtimeCellId === undefined) {
-    throw new Rejection('wait-payload-invalid', `${what} did not contain cell_id`);
-  }
-  const cellId = graph.cellsByRuntime.get(threadId, runtimeCellId);
-  const cell = cellId === undefined ? undefined : graph.state.code_cells.get(cellId);
-  if (cell !== undefined) addUnique(cell.wait_tool_call_ids, toolCallId);
-}
-
-function parseArguments(text: string, what: string): Json {
-  try {
-    return parseJson(Buffer.from(text));
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error;
-    throw new Rejection('wait-payload-invalid', `${what} had invalid JSON arguments`, [error.message]);
-  }
-}
-
-/** Links the sighted output of an `exec` call to its cell. */
-export function attachCellOutput(graph: Graph, item: ConversationItem, callId: string): void {
-  if (item.kind !== 'custom_tool_call_output') return;
-  const cell = graph.state.code_cells.get(cellIdOf(callId));
-  if (cell !== undefined) addOutput(cell, item);
-}
-
-function addOutput(cell: CodeCell, item: ConversationItem): void {
-  const { code_cell_id } = cell;
-  addUnique(cell.output_item_ids, item.item_id);
-  if (item.produced_by.some((known) => known.type === 'code_cell' && known.code_cell_id === code_cell_id))
-    return;
-  item.produced_by.push({ type: 'code_cell', code_cell_id });
-}
-
 function threadOf(
   graph: Graph,
   threadId: string | null,
@@ -332,10 +272,6 @@ function itemsOf(
 ): ConversationItem[] {
   const records = graph.itemsByCall.get(threadId, callId) ?? [];
   return records.map(({ item }) => item).filter((item) => item.kind === kind);
-}
-
-function cellIdOf(callId: string): string {
-  return `code_cell:${callId}`;
 }
 
 function duplicate(cellId: string): Rejection {

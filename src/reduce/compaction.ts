@@ -3,9 +3,11 @@
 import { asArray, compareUtf8, type Json, member } from '../trace/json-value.js';
 import type { ExecutionStatus, RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { createItem, listItems, reconcileDetached, type Sighting } from './conversation.js';
+import { reconcileDetached } from './conversation.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
-import { contentOf, normalizeItems } from './normalize.js';
+import { createItem, listItems, type Sighting } from './item.js';
+import { normalizeItems } from './normalize.js';
+import { contentOf } from './normalized-item.js';
 import { reach } from './pair-map.js';
 
 export interface CompactionRequestStart {

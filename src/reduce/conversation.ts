@@ -4,24 +4,16 @@
 import { asArray, asInteger, asString, type Integer, type Json, member } from '../trace/json-value.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { noteDelivery, resolveDelivery } from './agents.js';
-import { attachCellOutput, flushReadyCells, noticeCellSource } from './code-cell.js';
-import type { Graph, ItemRecord, Moment } from './graph.js';
-import { contentOf, type NormalizedItem, normalizeItems } from './normalize.js';
+import { flushReadyCells } from './code-cell.js';
+import type { Graph, ItemRecord } from './graph.js';
+import { adoptOrCreate, checkCallContent, listItems, type Sighting, see } from './item.js';
+import { normalizeItems } from './normalize.js';
+import type { NormalizedItem } from './normalized-item.js';
 import { matches, SnapshotIndex } from './snapshot-index.js';
-import type { ConversationPart, InferenceCall, Producer, TokenUsage } from './state.js';
-import { attachToolItem } from './tool.js';
+import type { InferenceCall, TokenUsage } from './state.js';
 
 /** All that a request payload is read for; the tools and instructions in it stay unparsed. */
 const REQUEST_MEMBERS: ReadonlySet<string> = new Set(['input', 'previous_response_id']);
-
-/** The thread and turn that items are seen in. */
-export interface Sighting {
-  threadId: string;
-  codexTurnId: string | null;
-  at: Integer;
-  producer?: Producer;
-}
 
 /**
  * Reduces the input of a request. An incremental request gets the input and output of the response that it
@@ -174,145 +166,6 @@ function reconcileAppended(
   return records;
 }
 
-/** A call id names one call: its content cannot change. Outputs may. */
-function checkCallContent(graph: Graph, threadId: string, { kind, callId, content }: NormalizedItem): void {
-  if (callId === null || (kind !== 'function_call' && kind !== 'custom_tool_call')) return;
-  const known = graph.callContents.get(threadId, `${kind} ${callId}`);
-  if (known !== undefined && known !== content) {
-    throw new Rejection(
-      'call-id-reused',
-      `model-visible call id ${callId} was reused with different content`,
-    );
-  }
-}
-
-/** A message between agents that was accepted before any model saw it is that item, as it is now shown. */
-function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem): ItemRecord {
-  const { threadId } = sighting;
-  const { agentMessage, responsesItemId } = sighted;
-  if (agentMessage !== undefined && responsesItemId !== undefined) {
-    const record = graph.unseenAgentMessages.get(threadId, responsesItemId);
-    if (record !== undefined) {
-      graph.unseenAgentMessages.delete(threadId, responsesItemId);
-      record.item.body = { parts: sighted.parts };
-      record.content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
-      noteDelivery(graph, record);
-      return record;
-    }
-  }
-  return createItem(graph, sighting, sighted);
-}
-
-export function createItem(graph: Graph, sighting: Sighting, item: NormalizedItem): ItemRecord {
-  const { threadId, codexTurnId, at, producer } = sighting;
-  const { role, channel, kind, agentMessage, parts, callId, content } = item;
-  const ordinal = graph.nextItem++;
-  const itemId = `conversation_item:${ordinal}`;
-  const record: ItemRecord = {
-    ordinal,
-    content,
-    listed: false,
-    item: {
-      item_id: itemId,
-      responses_item_id: undefined,
-      accepted_at_unix_ms: undefined,
-      accepted_seq: undefined,
-      thread_id: threadId,
-      codex_turn_id: codexTurnId,
-      first_seen_at_unix_ms: at,
-      role,
-      channel,
-      kind,
-      agent_message: agentMessage,
-      body: { parts },
-      call_id: callId,
-      produced_by: producer === undefined ? [] : [producer],
-    },
-  };
-  graph.items.set(itemId, record);
-  graph.state.conversation_items.set(itemId, record.item);
-  if (callId !== null) {
-    graph.itemsByCall.reach(threadId, callId, () => []).push(record);
-    graph.callContents.set(threadId, `${kind} ${callId}`, content);
-    if (kind === 'custom_tool_call') noticeCellSource(graph, threadId, callId);
-  }
-  if (role === 'assistant' && kind === 'message' && agentMessage === undefined) noteAnswer(graph, record);
-  if (item.responsesItemId !== undefined) identify(graph, record, item.responsesItemId);
-  noteDelivery(graph, record);
-  return record;
-}
-
-/** Of messages seen at the same time the one with the greatest id counts, in the order of the state. */
-function noteAnswer(graph: Graph, { item }: ItemRecord): void {
-  const turn = item.codex_turn_id ?? '';
-  const latest = graph.answers.get(item.thread_id, turn);
-  const later =
-    latest === undefined ||
-    item.first_seen_at_unix_ms > latest.first_seen_at_unix_ms ||
-    (item.first_seen_at_unix_ms === latest.first_seen_at_unix_ms && item.item_id > latest.item_id);
-  if (later) graph.answers.set(item.thread_id, turn, item);
-}
-
-/** All that follows from an item being seen, for the first time or again. */
-function see(graph: Graph, sighting: Sighting, record: ItemRecord, sighted: NormalizedItem): void {
-  const { item } = record;
-  if (sighted.responsesItemId !== undefined) identify(graph, record, sighted.responsesItemId);
-  if (item.kind === 'reasoning') mergeReasoning(item.body, sighted.parts);
-  const { producer } = sighting;
-  if (producer !== undefined && !item.produced_by.some((known) => sameProducer(known, producer))) {
-    item.produced_by.push(producer);
-  }
-  if (item.call_id !== null) {
-    attachToolItem(graph, item, item.call_id);
-    attachCellOutput(graph, item, item.call_id);
-  }
-  resolveDelivery(graph, item);
-}
-
-function identify(graph: Graph, record: ItemRecord, wireId: string): void {
-  const { item } = record;
-  if (item.responses_item_id !== undefined) return;
-  item.responses_item_id = wireId;
-  graph.itemsByWireId.reach(item.thread_id, wireId, () => []).push(record);
-  const acceptance = graph.accepted.get(item.thread_id, wireId);
-  if (acceptance !== undefined) markAccepted(record, acceptance);
-}
-
-export function markAccepted(record: ItemRecord, { at, seq }: Moment): void {
-  record.item.accepted_at_unix_ms = at;
-  record.item.accepted_seq = seq;
-  record.listed = true;
-}
-
-/** Requests often repeat less of a reasoning item than the response had; what was seen once stays. */
-function mergeReasoning(body: { parts: ConversationPart[] }, sighted: readonly ConversationPart[]): void {
-  const own = body.parts;
-  const encoded = own.filter(({ type }) => type === 'encoded');
-  if (encoded.length === 0 || own === sighted) return;
-  const texts = own.filter(({ type }) => type === 'text');
-  const summaries = own.filter(({ type }) => type === 'summary');
-  if (texts.length > 0 && summaries.length > 0) return;
-  body.parts = [
-    ...(texts.length > 0 ? texts : sighted.filter(({ type }) => type === 'text')),
-    ...(summaries.length > 0 ? summaries : sighted.filter(({ type }) => type === 'summary')),
-    ...encoded,
-  ];
-}
-
-/** Makes items part of their thread's conversation. */
-export function listItems(records: readonly ItemRecord[]): void {
-  for (const record of records) {
-    record.listed = true;
-  }
-}
-
-/** Writes the list of every thread. Called after the last event. */
-export function listConversations(graph: Graph): void {
-  for (const { item, listed } of graph.items.values()) {
-    if (listed) graph.thread(item.thread_id).conversation_item_ids.push(item.item_id);
-  }
-}
-
 function continuedItems(graph: Graph, threadId: string, responseId: string): ItemRecord[] | undefined {
   const calls = graph.inferencesByResponse.get(threadId, responseId);
   if (calls === undefined) return undefined;
@@ -331,10 +184,6 @@ function recordsOf(graph: Graph, itemIds: readonly string[]): ItemRecord[] {
     if (record !== undefined) records.push(record);
   }
   return records;
-}
-
-function sameProducer(a: Producer, b: Producer): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** A response without cache writes does not mention them; without any other count it has no usage. */

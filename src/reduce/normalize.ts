@@ -6,6 +6,7 @@ import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
 import { asArray, asString, compactJson, type Json, member, sortedJson } from '../trace/json-value.js';
 import { Rejection } from '../trace/rejection.js';
 import { list, optional, struct, TypeMismatch, tagged, text } from '../trace/typed-json.js';
+import { contentOf, type NormalizedItem } from './normalized-item.js';
 import type {
   AgentMessage,
   ConversationChannel,
@@ -16,22 +17,6 @@ import type {
 
 /** JSON in a body is cut to this many bytes, at a character boundary. */
 export const MAX_JSON_SUMMARY_BYTES = 240;
-
-/** Longer identities are replaced by their hash: they are kept for every item. */
-const MAX_PLAIN_IDENTITY = 256;
-
-export interface NormalizedItem {
-  /** The item's `id` on the wire. */
-  responsesItemId: string | undefined;
-  role: ConversationRole;
-  channel: ConversationChannel | null;
-  kind: ConversationItemKind;
-  agentMessage: AgentMessage | undefined;
-  parts: ConversationPart[];
-  callId: string | null;
-  /** Equal for two items exactly when they say the same; the wire id is not part of it. */
-  content: string;
-}
 
 /**
  * Normalizes the items of one payload; items that the model never sees are left out. Throws Rejection
@@ -301,36 +286,6 @@ function tryParse(json: string): Json | undefined {
     if (error instanceof JsonSyntaxError) return undefined;
     throw error;
   }
-}
-
-/**
- * What makes two sightings the same item. Of JSON only the summary counts, of a payload its hash where it
- * has one, and of reasoning the encrypted form where there is one: requests often repeat nothing else.
- */
-export function contentOf(item: Omit<NormalizedItem, 'responsesItemId' | 'content'>): string {
-  const { role, channel, kind, parts, callId, agentMessage } = item;
-  const encoded = kind === 'reasoning' ? parts.find(({ type }) => type === 'encoded') : undefined;
-  const identities = (encoded === undefined ? parts : [encoded]).map((part) => {
-    if (part.type === 'json') return ['json', part.summary];
-    if (part.type !== 'payload_ref') return Object.values(part);
-    return [
-      'payload_ref',
-      part.label,
-      part.content_sha256 ?? '',
-      part.content_sha256 === undefined ? part.raw_payload_id : '',
-    ];
-  });
-  const identity = JSON.stringify([
-    role,
-    channel,
-    kind,
-    callId,
-    agentMessage === undefined ? null : [agentMessage.author, agentMessage.recipient],
-    identities,
-  ]);
-  return identity.length <= MAX_PLAIN_IDENTITY
-    ? identity
-    : createHash('sha256').update(identity).digest('base64');
 }
 
 function invalid(what: string): Rejection {

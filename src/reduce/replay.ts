@@ -7,10 +7,10 @@ import { decodeEvent, EventSyntaxError } from '../trace/event-decoder.js';
 import { compareUtf8, type Integer } from '../trace/json-value.js';
 import type { Manifest, RawEvent } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { connectWaitingSpawns } from './agents.js';
-import { linkStartedCells } from './code-cell.js';
-import { listConversations } from './conversation.js';
+import { linkStartedCells } from './cell-links.js';
+import { connectWaitingSpawns } from './edges.js';
 import { Graph } from './graph.js';
+import { listConversations } from './item.js';
 import { applyEvent } from './reducer.js';
 import type { ReducedState } from './state.js';
 

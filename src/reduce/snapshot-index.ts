@@ -2,7 +2,7 @@
 // the earliest first, in constant time. It creates nothing.
 
 import type { ItemRecord } from './graph.js';
-import type { NormalizedItem } from './normalize.js';
+import type { NormalizedItem } from './normalized-item.js';
 import { reach } from './pair-map.js';
 
 /** Same content, and no two different wire ids. */

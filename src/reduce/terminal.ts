@@ -3,81 +3,14 @@
 // A command opens a session of its own. A write goes to the session of its process id, or to the one that
 // Codex later says it went to.
 
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
-import { asArray, asString, compactJson, type Json, JsonNumber, member } from '../trace/json-value.js';
 import type { ExecutionStatus, RawPayloadRef, ToolCallKind } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import {
-  anyJson,
-  type Decode,
-  defaulted,
-  i32,
-  list,
-  optional,
-  struct,
-  TypeMismatch,
-  tagged,
-  text,
-  u64,
-  usize,
-} from '../trace/typed-json.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
 import { addUnique } from './pair-map.js';
-import type { TerminalOperation, TerminalRequest, TerminalResult, ToolCall } from './state.js';
+import type { TerminalOperation, ToolCall } from './state.js';
+import { type OperationRequest, parseBegin, parseEnd, parseWrite } from './terminal-payloads.js';
 
-/** What starts an operation. */
-interface OperationStart {
-  threadId: string;
-  toolCallId: string;
-  request: TerminalRequest;
-  processId: string | null;
-  payloadId: string;
-}
-
-const beginShape = struct('struct ExecCommandBeginPayload', {
-  process_id: optional(text),
-  command: list(text),
-  cwd: text,
-  interaction_input: optional(text),
-});
-
-const endShape = struct('struct ExecCommandEndPayload', {
-  process_id: optional(text),
-  aggregated_output: defaulted(text, ''),
-  exit_code: i32,
-});
-
-const invocationShape = struct('struct DispatchedToolTraceRequestPayload', {
-  tool_name: text,
-  tool_namespace: optional(text),
-  payload: struct('struct DispatchedToolPayload', { type: text, arguments: optional(text) }),
-});
-
-const writeArgumentsShape = struct('struct DispatchedWriteStdinArgs', {
-  session_id: anyJson,
-  chars: defaulted(text, ''),
-  yield_time_ms: optional(u64),
-  max_output_tokens: optional(usize),
-});
-
-const dispatchResultShape = tagged<
-  | { type: 'direct_response'; response_item: Json }
-  | { type: 'code_mode_response'; value: Json }
-  | { type: 'error'; error: string }
->('DispatchedToolTraceResponsePayload', {
-  direct_response: { response_item: anyJson },
-  code_mode_response: { value: anyJson },
-  error: { error: text },
-});
-
-const codeModeResultShape = struct('struct CodeModeExecResult', {
-  chunk_id: optional(text),
-  exit_code: optional(i32),
-  original_token_count: optional(usize),
-  output: text,
-});
-
-/** The operation of a write, from what the tool was asked; null when that names no session. */
+/** The operation of a write, from what the tool was asked; null when that names no process. */
 export function startWrite(
   graph: Graph,
   moment: Moment,
@@ -85,104 +18,49 @@ export function startWrite(
   toolCallId: string,
   ref: RawPayloadRef,
 ): string | null {
-  const parsed = parseWrite(graph, ref);
-  if (parsed === undefined) return null;
-  const start = { threadId, toolCallId, ...parsed, payloadId: ref.raw_payload_id };
-  return insertOperation(graph, moment, start);
-}
-
-function parseWrite(
-  graph: Graph,
-  ref: RawPayloadRef,
-): { processId: string; request: TerminalRequest } | undefined {
-  const payload = graph.payloads.json(ref);
-  const refuse = (cause: string) =>
-    new Rejection(
-      'terminal-payload-invalid',
-      `parse terminal invocation payload ${ref.raw_payload_id} as dispatch payload`,
-      [cause],
-    );
-  const invocation = decode(invocationShape, payload, refuse);
-  if (invocation.tool_name !== 'write_stdin') {
-    throw refuse(`dispatch terminal request is for ${invocation.tool_name}, not write_stdin`);
-  }
-  if (invocation.payload.type !== 'function') {
-    throw refuse(`write_stdin dispatch payload used unsupported ${invocation.payload.type} payload`);
-  }
-  if (invocation.payload.arguments === null) {
-    throw refuse('write_stdin dispatch payload omitted function arguments');
-  }
-  let args: ReturnType<typeof writeArgumentsShape>;
-  try {
-    args = writeArgumentsShape(parseJson(Buffer.from(invocation.payload.arguments)), '');
-  } catch (error) {
-    // The model wrote these; the tool has refused them already.
-    if (error instanceof TypeMismatch || error instanceof JsonSyntaxError) return undefined;
-    throw error;
-  }
-  const processId = processIdOf(args.session_id);
-  if (processId === undefined) return undefined;
-  const { chars, yield_time_ms, max_output_tokens } = args;
-  return { processId, request: { type: 'write_stdin', stdin: chars, yield_time_ms, max_output_tokens } };
-}
-
-function processIdOf(sessionId: Json): string | undefined {
-  if (sessionId instanceof JsonNumber) return sessionId.text;
-  return typeof sessionId === 'string' && sessionId !== '' ? sessionId : undefined;
+  const request = parseWrite(graph.payloads.json(ref), ref.raw_payload_id);
+  if (request === undefined) return null;
+  return insertOperation(graph, moment, threadId, toolCallId, request, ref.raw_payload_id);
 }
 
 /** The operation of a command or write whose start the runtime observed; null for other tools. */
 export function startObservedOperation(
   graph: Graph,
   moment: Moment,
-  { tool_call_id, thread_id }: ToolCall,
-  kind: ToolCallKind,
+  tool: ToolCall,
   ref: RawPayloadRef,
 ): string | null {
-  if (!isTerminalTool(kind)) return null;
-  const { process_id, command, cwd, interaction_input } = decode(
-    beginShape,
-    graph.payloads.json(ref),
-    (cause) =>
-      new Rejection(
-        'terminal-payload-invalid',
-        `parse terminal runtime start payload ${ref.raw_payload_id}`,
-        [cause],
-      ),
-  );
-  const limits = { yield_time_ms: null, max_output_tokens: null };
-  const request: TerminalRequest =
-    kind.type === 'exec_command'
-      ? { type: 'exec_command', command, display_command: command.join(' '), cwd, ...limits }
-      : { type: 'write_stdin', stdin: interaction_input ?? '', ...limits };
-  return insertOperation(graph, moment, {
-    threadId: thread_id,
-    toolCallId: tool_call_id,
-    request,
-    processId: process_id,
-    payloadId: ref.raw_payload_id,
-  });
+  if (!isTerminalTool(tool.kind)) return null;
+  const request = parseBegin(tool.kind.type, graph.payloads.json(ref), ref.raw_payload_id);
+  return insertOperation(graph, moment, tool.thread_id, tool.tool_call_id, request, ref.raw_payload_id);
 }
 
 export function isTerminalTool(kind: ToolCallKind): kind is { type: 'exec_command' | 'write_stdin' } {
   return kind.type === 'exec_command' || kind.type === 'write_stdin';
 }
 
-function insertOperation(graph: Graph, moment: Moment, start: OperationStart): string {
+function insertOperation(
+  graph: Graph,
+  moment: Moment,
+  threadId: string,
+  toolCallId: string,
+  { request, processId }: OperationRequest,
+  payloadId: string,
+): string {
   const operationId = `terminal_operation:${graph.nextOperation++}`;
   const operation: TerminalOperation = {
     operation_id: operationId,
     terminal_id: null,
-    tool_call_id: start.toolCallId,
-    kind: start.request.type,
+    tool_call_id: toolCallId,
+    kind: request.type,
     execution: openWindow(moment),
-    request: start.request,
+    request,
     result: null,
     model_observations: [],
-    raw_payload_ids: [start.payloadId],
+    raw_payload_ids: [payloadId],
   };
   graph.state.terminal_operations.set(operationId, operation);
-  if (start.processId !== null) joinSession(graph, start.threadId, operation, start.processId);
+  if (processId !== null) joinSession(graph, threadId, operation, processId);
   return operationId;
 }
 
@@ -196,7 +74,8 @@ export function endOperation(
   ref: RawPayloadRef | null,
 ): void {
   const operation = operationOf(graph, operationId, 'terminal end referenced');
-  const ended = ref === null ? undefined : parseEnd(graph, operation, ref);
+  const ended =
+    ref === null ? undefined : parseEnd(operation.kind, graph.payloads.json(ref), ref.raw_payload_id);
   closeWindow(operation.execution, moment, status);
   if (ref === null || ended === undefined) return;
   addUnique(operation.raw_payload_ids, ref.raw_payload_id);
@@ -280,100 +159,4 @@ export function observeOperation(graph: Graph, tool: ToolCall): void {
   const operation = graph.state.terminal_operations.get(tool.terminal_operation_id);
   if (operation === undefined) return;
   operation.model_observations = [{ call_item_ids, output_item_ids, source: 'direct_tool_call' }];
-}
-
-interface OperationEnd {
-  processId: string | null;
-  result: TerminalResult;
-}
-
-function parseEnd(graph: Graph, operation: TerminalOperation, ref: RawPayloadRef): OperationEnd {
-  const payload = graph.payloads.json(ref);
-  if (operation.kind === 'exec_command') {
-    return observedEnd(
-      decode(endShape, payload, (cause) => {
-        const what = `parse exec terminal response ${ref.raw_payload_id}`;
-        return new Rejection('terminal-payload-invalid', what, [cause]);
-      }),
-    );
-  }
-  let unlike: string;
-  try {
-    return observedEnd(endShape(payload, ''));
-  } catch (error) {
-    if (!(error instanceof TypeMismatch)) throw error;
-    unlike = error.ofValue;
-  }
-  try {
-    return { processId: null, result: dispatchedResult(dispatchResultShape(payload, '')) };
-  } catch (error) {
-    if (!(error instanceof TypeMismatch)) throw error;
-    throw new Rejection(
-      'terminal-payload-invalid',
-      `parse write_stdin terminal response ${ref.raw_payload_id} as protocol payload (${unlike}) or dispatch payload`,
-      [error.message],
-    );
-  }
-}
-
-function observedEnd({
-  process_id,
-  aggregated_output,
-  exit_code,
-}: ReturnType<typeof endShape>): OperationEnd {
-  return { processId: process_id, result: { ...resultOf(aggregated_output, null), exit_code } };
-}
-
-function dispatchedResult(result: ReturnType<typeof dispatchResultShape>): TerminalResult {
-  switch (result.type) {
-    case 'error':
-      return { ...resultOf('', result.error), stderr: result.error };
-    case 'direct_response': {
-      const output = shownText(member(result.response_item, 'output')) ?? compactJson(result.response_item);
-      return resultOf(output, output);
-    }
-    case 'code_mode_response':
-      return codeModeResult(result.value);
-  }
-}
-
-function codeModeResult(value: Json): TerminalResult {
-  try {
-    const { output, exit_code, original_token_count, chunk_id } = codeModeResultShape(value, '');
-    return { ...resultOf(output, output), exit_code, original_token_count, chunk_id };
-  } catch (error) {
-    if (!(error instanceof TypeMismatch)) throw error;
-    const output = shownText(value) ?? compactJson(value);
-    return resultOf(output, output);
-  }
-}
-
-function resultOf(stdout: string, formatted: string | null): TerminalResult {
-  return {
-    exit_code: null,
-    stdout,
-    stderr: '',
-    formatted_output: formatted,
-    original_token_count: null,
-    chunk_id: null,
-  };
-}
-
-/** The text of a tool output; undefined when there is none to show. */
-function shownText(value: Json | undefined): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value === 'string') return value;
-  const items = asArray(value);
-  if (items === undefined) return compactJson(value);
-  const texts = items.map((item) => asString(member(item, 'text'))).filter((part) => part !== undefined);
-  return texts.length === 0 ? undefined : texts.join('\n') || undefined;
-}
-
-function decode<T>(shape: Decode<T>, value: Json, refuse: (cause: string) => Rejection): T {
-  try {
-    return shape(value, '');
-  } catch (error) {
-    if (error instanceof TypeMismatch) throw refuse(error.ofValue);
-    throw error;
-  }
 }

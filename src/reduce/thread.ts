@@ -5,9 +5,9 @@ import type { ExecutionStatus, RawPayloadRef, RolloutStatus } from '../trace/raw
 import { Rejection } from '../trace/rejection.js';
 import { anyJson, optional, struct, TypeMismatch, text } from '../trace/typed-json.js';
 import { closeCellsOfTurn } from './code-cell.js';
+import { spawnEdgeId } from './edges.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
 import { closeInferencesOfTurn } from './inference.js';
-import { spawnEdgeId } from './spawn-edge.js';
 import type { AgentOrigin } from './state.js';
 
 const metadataShape = struct('struct ThreadStartedMetadata', {

@@ -8,8 +8,10 @@ import type {
   ToolCallSummary,
 } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
-import { attachResult, endInteraction, startInteraction } from './agents.js';
-import { cellOfRuntime, linkNestedTool, linkWait } from './code-cell.js';
+import { endInteraction, startInteraction } from './agents.js';
+import { linkNestedTool, linkWait } from './cell-links.js';
+import { cellOfRuntime } from './code-cell.js';
+import { attachResult } from './edges.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
 import { addUnique } from './pair-map.js';
 import type { ConversationItem, ToolCall } from './state.js';
@@ -155,7 +157,7 @@ export function startToolRuntime(
     const what = `tool runtime start would create a second terminal operation for ${toolCallId}`;
     throw new Rejection('duplicate-operation', what);
   }
-  const operationId = startObservedOperation(graph, moment, tool, kind, ref);
+  const operationId = startObservedOperation(graph, moment, tool, ref);
   if (operationId !== null) {
     tool.terminal_operation_id = operationId;
     tool.summary = { type: 'terminal', operation_id: operationId };

@@ -1,0 +1,75 @@
+// What hangs on a code cell: the tools that it called, the waits for it, the call that started it and the
+// items that show its output. Its own life is code-cell.ts.
+
+import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { asString, type Json, member } from '../trace/json-value.js';
+import type { RawPayloadRef } from '../trace/raw-event.js';
+import { Rejection } from '../trace/rejection.js';
+import type { Graph } from './graph.js';
+import { addUnique, reach } from './pair-map.js';
+import type { CodeCell, ConversationItem } from './state.js';
+
+/** A tool that a cell called; the cell itself may still be waiting. */
+export function linkNestedTool(graph: Graph, cellId: string, toolCallId: string): void {
+  reach(graph.nestedTools, cellId, () => []).push(toolCallId);
+  const cell = graph.state.code_cells.get(cellId);
+  if (cell !== undefined) addUnique(cell.nested_tool_call_ids, toolCallId);
+}
+
+/** Names on the `exec` calls of models the cells that they started. Called after the last event. */
+export function linkStartedCells(graph: Graph): void {
+  for (const tool of graph.state.tool_calls.values()) {
+    const { kind, model_visible_call_id: callId } = tool;
+    if (kind.type !== 'other' || kind.name !== 'exec' || callId === null) continue;
+    const cell = graph.state.code_cells.get(cellIdOf(callId));
+    if (cell !== undefined && cell.thread_id === tool.thread_id)
+      tool.started_code_cell_id = cell.code_cell_id;
+  }
+}
+
+/** Links a `wait` call of the model to the cell that it waits for. */
+export function linkWait(graph: Graph, threadId: string, toolCallId: string, ref: RawPayloadRef): void {
+  const payload = graph.payloads.json(ref);
+  if (asString(member(payload, 'tool_name')) !== 'wait') return;
+  const what = `wait tool request payload ${ref.raw_payload_id}`;
+  const text = asString(member(member(payload, 'payload'), 'arguments'));
+  if (text === undefined) {
+    throw new Rejection('wait-payload-invalid', `${what} did not contain function arguments`);
+  }
+  const runtimeCellId = asString(member(parseArguments(text, what), 'cell_id'));
+  if (runtimeCellId === undefined) {
+    throw new Rejection('wait-payload-invalid', `${what} did not contain cell_id`);
+  }
+  const cellId = graph.cellsByRuntime.get(threadId, runtimeCellId);
+  const cell = cellId === undefined ? undefined : graph.state.code_cells.get(cellId);
+  if (cell !== undefined) addUnique(cell.wait_tool_call_ids, toolCallId);
+}
+
+function parseArguments(text: string, what: string): Json {
+  try {
+    return parseJson(Buffer.from(text));
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new Rejection('wait-payload-invalid', `${what} had invalid JSON arguments`, [error.message]);
+  }
+}
+
+/** Links the sighted output of an `exec` call to its cell. */
+export function attachCellOutput(graph: Graph, item: ConversationItem, callId: string): void {
+  if (item.kind !== 'custom_tool_call_output') return;
+  const cell = graph.state.code_cells.get(cellIdOf(callId));
+  if (cell !== undefined) addOutput(cell, item);
+}
+
+export function addOutput(cell: CodeCell, item: ConversationItem): void {
+  const { code_cell_id } = cell;
+  addUnique(cell.output_item_ids, item.item_id);
+  if (item.produced_by.some((known) => known.type === 'code_cell' && known.code_cell_id === code_cell_id))
+    return;
+  item.produced_by.push({ type: 'code_cell', code_cell_id });
+}
+
+/** Runtime ids of cells repeat; the id of the call that wrote the cell does not. */
+export function cellIdOf(callId: string): string {
+  return `code_cell:${callId}`;
+}
