@@ -1,8 +1,17 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { inspectBinary } from '../../src/elf/binary.js';
-import { builtInTable, findEntry, type OffsetEntry, parseOffsetTable } from '../../src/elf/offset-table.js';
+import {
+  builtInTable,
+  findEntry,
+  knownTable,
+  type OffsetEntry,
+  parseOffsetTable,
+  userTablePath,
+} from '../../src/elf/offset-table.js';
 import { bareLibrary, openWorkshop } from './build.js';
 
 const tableFile = fileURLToPath(new URL('../../src/elf/offset-table.json', import.meta.url));
@@ -117,6 +126,67 @@ describe('a damaged table', () => {
       );
     },
   );
+});
+
+describe('tables of others', () => {
+  const row = {
+    codex_version: 'unknown',
+    fingerprint: { file_size: 1, head_64k_sha256: 'AB'.repeat(32) },
+    offsets: { ssl_write: 1, ssl_read: 2, ssl_do_handshake: 3, write_is_ex: true, read_is_ex: true },
+  };
+
+  it.each([
+    ["AgentSight's configuration", { features: {}, codex_offsets: { schema_version: 1, entries: [row] } }],
+    ['a table without a schema', { entries: [row] }],
+    ['a list of rows', [row]],
+    ['one row', row],
+  ])('are read from %s', (_, content) => {
+    const { entries, problems } = parseOffsetTable(JSON.stringify(content), 'table.json');
+    expect(problems).toEqual([]);
+    expect(entries).toEqual([
+      { ...row, fingerprint: { file_size: 1, head_64k_sha256: 'ab'.repeat(32), build_id: null } },
+    ]);
+    const fingerprint = { file_size: 1, head_64k_sha256: 'ab'.repeat(32), build_id: null };
+    for (const arch of ['x86_64', 'aarch64'] as const) {
+      expect(findEntry({ entries, problems }, fingerprint, arch)?.codex_version).toBe('unknown');
+    }
+  });
+});
+
+describe('tables of the user', () => {
+  const workshop = openWorkshop();
+  beforeEach(() => vi.stubEnv('XDG_CONFIG_HOME', workshop.path('config')));
+  afterEach(() => vi.unstubAllEnvs());
+  afterAll(workshop.close);
+  const rowsOf = (version: string) => ({
+    schema_version: 1,
+    entries: [{ ...fresh().entries[0], codex_version: version }],
+  });
+
+  it('are asked first: the one that is named, the one in its place, the one of the program', () => {
+    const fingerprint = builtInTable().entries[0]?.fingerprint;
+    const found = (path?: string) =>
+      fingerprint && findEntry(knownTable(path), fingerprint, 'x86_64')?.codex_version;
+    expect(found()).toBe('0.50.0');
+    mkdirSync(workshop.path('config/agsight'), { recursive: true });
+    workshop.write('config/agsight/offsets.json', JSON.stringify(rowsOf('mine')));
+    expect(found()).toBe('mine');
+    expect(found(workshop.write('named.json', JSON.stringify(rowsOf('named'))))).toBe('named');
+    expect(knownTable().entries).toHaveLength(builtInTable().entries.length + 1);
+  });
+
+  it('are only a problem in their place when they are damaged, and an error when they are named', () => {
+    const path = workshop.write('config/agsight/offsets.json', 'not JSON');
+    expect(knownTable().problems).toEqual([expect.stringMatching(/offsets\.json: not JSON/)]);
+    expect(knownTable().entries).toHaveLength(builtInTable().entries.length);
+    expect(() => knownTable(path)).toThrow(/not JSON/);
+    expect(() => knownTable(workshop.path('nothing.json'))).toThrow(/cannot be read: ENOENT/);
+    expect(() => knownTable(workshop.path('.'))).toThrow(/not a file of at most/);
+  });
+
+  it('are in ~/.config without XDG_CONFIG_HOME', () => {
+    expect(userTablePath({})).toBe(join(homedir(), '.config', 'agsight', 'offsets.json'));
+  });
 });
 
 describe('table tier', () => {

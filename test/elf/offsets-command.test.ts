@@ -75,6 +75,87 @@ describe('agsight offsets', () => {
     expect(process.exitCode).toBe(1);
   });
 
+  it('prints a row that a table takes, and finds the binary by it', async () => {
+    await run('--entry', known);
+    const row = json();
+    expect(row).toEqual({
+      codex_version: 'unknown',
+      arch: inspectBinary(known).arch,
+      fingerprint: inspectBinary(known).fingerprint,
+      offsets: { ...inspectBinary(known).tls[0]?.offsets, aead_seal: null, aead_open: null },
+    });
+    expect(process.exitCode).toBeUndefined();
+    const table = workshop.write('row.json', stdout.join('\n'));
+    stdout = [];
+    await run('--json', '--tier', 'table', '--table', table, known);
+    expect(json().tls).toMatchObject([{ tier: 'table', offsets: { ssl_write: row.offsets.ssl_write } }]);
+    expect(process.exitCode).toBeUndefined();
+  });
+
+  it('has no row for a binary without functions', async () => {
+    await run('--entry', plain);
+    expect(stdout).toEqual([]);
+    expect(stderr.join()).toContain('no row can be made of it');
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('shows all tiers, and exits with 1 only when they disagree', async () => {
+    await run('--all-tiers', '--json', known);
+    expect(json()).toMatchObject({
+      path: known,
+      tiers: { symbol: [{ library: 'openssl' }], pattern: [], table: [] },
+      disagreements: [],
+    });
+    expect(process.exitCode).toBeUndefined();
+
+    stdout = [];
+    const { arch, fingerprint, tls } = inspectBinary(known);
+    const places = tls[0]?.functions.map(({ offset }) => offset) ?? [];
+    const [first, second] = places;
+    const wrong = { ssl_write: second, ssl_read: first, write_is_ex: true, read_is_ex: false };
+    const row = { codex_version: '1.2.3', arch, fingerprint, offsets: wrong };
+    const table = workshop.write('wrong.json', JSON.stringify(row));
+    await run('--all-tiers', '--table', table, known);
+    expect(stdout.join('\n')).toMatch(new RegExp(`openssl +table +high +SSL_write_ex +${second} `));
+    expect(stderr).toEqual([
+      expect.stringContaining(`SSL_write_ex is at ${first} by symbol, ${second} by table`),
+      expect.stringContaining('SSL_read is at'),
+    ]);
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('follows the program to the library that it is linked to', async () => {
+    const library = workshop.compile(
+      'libssl.so.82',
+      'int SSL_write(void) { return 1; } int SSL_read(void) { return 3; }',
+      [...bareLibrary, '-Wl,-soname,libssl.so.82'],
+    );
+    const path = workshop.compile('linked', 'int SSL_read(void); int main(void) { return SSL_read(); }', [
+      library,
+      '-Wl,-rpath,$ORIGIN',
+    ]);
+    await run('--json', path);
+    expect(json()).toMatchObject({ path, tls: [{ library: 'openssl', tier: 'symbol', path: library }] });
+    await run(path);
+    expect(stdout.at(-1)).toContain(`openssl, ${library}`);
+    expect(process.exitCode).toBeUndefined();
+  });
+
+  it.each([
+    [['--symbols', 'a.debug', 'one', 'two'], /--symbols goes with one binary/],
+    [['--tier', 'symbol', '--all-tiers', 'one'], /cannot be used with/],
+    [['--entry', '--all-tiers', 'one'], /cannot be used with/],
+    [['--tier', 'guess', 'one'], /Allowed choices are symbol, pattern, table/],
+    [[], /missing required argument/],
+  ])('refuses %j', async (args, message) => {
+    let output = '';
+    const command = offsetsCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: (text) => (output += text) });
+    await expect(command.parseAsync(args, { from: 'user' })).rejects.toThrow();
+    expect(output).toMatch(message);
+  });
+
   it('prints every function with its offset for people', async () => {
     await run(known, text);
     const lines = stdout.join('\n').split('\n');
