@@ -6,7 +6,7 @@ import { AgsightError, systemErrorCode } from '../errors.js';
 import { ItemOwners, isNamed } from './attribution.js';
 import { type BundleThread, isBundle, readHomes, readTraceThreads } from './bundle-threads.js';
 import { type MappedExchange, type MappedProcess, mapCapture } from './captured-bundle.js';
-import { type Captured, readCaptured } from './captured-exchanges.js';
+import type { Captured } from './captured-exchanges.js';
 import { type Rollout, type RolloutOptions, readRollout } from './rollout-file.js';
 import { parseRolloutName, representations } from './rollout-name.js';
 import { byCreation, findRollouts, NOT_A_ROLLOUT_NAME, type SkippedFile } from './rollout-search.js';
@@ -122,6 +122,7 @@ export class Collection {
   }
 
   async #openBundle(directory: string): Promise<Captured> {
+    const { readCaptured } = await import('./captured-exchanges.js');
     const captured = await readCaptured(directory);
     const evidence = join(directory, 'evidence');
     for (const { segment, place, detail } of captured.damage)

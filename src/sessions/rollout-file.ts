@@ -147,15 +147,15 @@ export class RolloutScan {
   }
 
   #read({ number, place, bytes, ended }: Line): void {
-    const where = `line ${number} (byte ${place})`;
+    const where = () => `line ${number} (byte ${place})`;
     if (bytes === undefined) {
-      this.warn(`${where} is longer than ${MAX_LINE_BYTES} bytes and was left out`);
+      this.warn(`${where()} is longer than ${MAX_LINE_BYTES} bytes and was left out`);
       return;
     }
     const line = readLine(bytes, ended, this.#options.withItems === true);
     if (line.kind === 'bad') {
       const what = ended ? 'is no JSON object and was left out' : 'is torn: the file ends inside it';
-      this.warn(`${where} ${what}`);
+      this.warn(`${where()} ${what}`);
       return;
     }
     if (line.timestamp !== undefined && TIMESTAMP.test(line.timestamp)) {
