@@ -12,6 +12,8 @@ const symbolBytes = 24;
 const windowBytes = 1024 * 1024 - ((1024 * 1024) % symbolBytes);
 /** A debug build of Codex has some 50 MiB of names. */
 const maxTableBytes = 128 * 1024 * 1024;
+/** A program defines each function once, or once more under the same name in another file. */
+const maxDefinitions = 1024;
 const undefinedSection = 0;
 const symbolTypes = { none: 0, function: 2 };
 
@@ -99,12 +101,16 @@ function* definitions(
   if (nameByIndex.size === 0) return;
   const window = Buffer.alloc(Math.min(windowBytes, table.size));
   const end = table.size - (table.size % symbolBytes);
+  let count = 0;
   for (let start = 0; start < end; start += windowBytes) {
     const length = Math.min(windowBytes, end - start);
     file.readInto(window, table.offset + start, length);
     for (let at = 0; at < length; at += symbolBytes) {
       const name = nameByIndex.get(window.readUInt32LE(at));
       if (name === undefined) continue;
+      if (++count > maxDefinitions) {
+        throw file.damaged(`${name} and others are there more than ${maxDefinitions} times`, table.offset);
+      }
       const offset = codeOffset(window.subarray(at, at + symbolBytes), map);
       if (offset !== undefined) yield { name, offset };
     }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { functionsOf, inspectBinary } from '../../src/elf/binary.js';
 import { BinaryFile } from '../../src/elf/file.js';
+import { type ElfHeaders, readHeaders } from '../../src/elf/headers.js';
 import { AgsightError } from '../../src/errors.js';
 import { openWorkshop, strip, toolchains } from './build.js';
 import { awslcSource, opensslSource } from './openssl-like.js';
@@ -44,6 +45,15 @@ function spoiled(spoil: (bytes: Buffer) => void): string {
   const bytes = Buffer.from(sound);
   spoil(bytes);
   return workshop.write('spoiled', bytes);
+}
+
+function headersOf(path: string): ElfHeaders {
+  const file = BinaryFile.open(path);
+  try {
+    return readHeaders(file);
+  } finally {
+    file.close();
+  }
 }
 
 /** Where the program header of the `index`-th segment to load is. */
@@ -166,6 +176,26 @@ describe('damaged ELF files', () => {
     expect(error).toMatchObject({ code: 'damaged', remedy: expect.stringContaining('get the file again') });
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('a symbol table that names one function without end', () => {
+    const names = workshop.compile(
+      'endless.so',
+      `asm(".globl SSL_write_ex\\n.type SSL_write_ex,@function\\nSSL_write_ex: ret");
+       ${Array.from({ length: 1100 }, (_, i) => `__attribute__((alias("target"))) int f${1000 + i}(void);`).join('\n')}
+       int target(void) { return 1; }`,
+      ['-shared', '-fPIC', '-nostdlib'],
+    );
+    const bytes = readFileSync(names);
+    const { sections } = headersOf(names);
+    for (const table of sections.filter(({ type }) => type === 'dynsym' || type === 'symtab')) {
+      const wanted = bytes.indexOf('SSL_write_ex\0', sections[table.link]?.offset);
+      const index = wanted - (sections[table.link]?.offset ?? 0);
+      for (let symbol = 1; symbol < table.size / 24; symbol++) {
+        bytes.writeUInt32LE(index, table.offset + symbol * 24);
+      }
+    }
+    expect(errorOf(workshop.write('endless', bytes)).message).toMatch(/more than 1024 times/);
   });
 
   it('a file cut anywhere', () => {
