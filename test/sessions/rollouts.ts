@@ -1,8 +1,10 @@
 // The recorded rollout files of test/fixtures/rollouts, and rollout files made line by line.
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Rollout, RolloutScan } from '../../src/sessions/rollout-file.js';
+import { onTestFinished } from 'vitest';
+import { type Rollout, type RolloutOptions, RolloutScan } from '../../src/sessions/rollout-file.js';
 
 export const FIXTURES = fileURLToPath(new URL('../fixtures/rollouts', import.meta.url));
 
@@ -15,8 +17,13 @@ export function recorded(run: string): string[] {
     .map((name) => join(directory, name));
 }
 
-export function scanBytes(name: string, bytes: Uint8Array, size = bytes.length): Rollout | undefined {
-  const scan = new RolloutScan(name);
+export function scanBytes(
+  name: string,
+  bytes: Uint8Array,
+  size = bytes.length,
+  options: RolloutOptions = {},
+): Rollout | undefined {
+  const scan = new RolloutScan(name, options);
   const chunk = Buffer.alloc(Math.max(size, 1));
   for (let at = 0; at < bytes.length; at += size) {
     const part = bytes.subarray(at, at + size);
@@ -32,7 +39,7 @@ export function scanFile(path: string): Rollout | undefined {
 }
 
 /** When the made-up files were made. */
-export const MADE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+const MADE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 /** A UUIDv7 made so many milliseconds later. */
 export function idAt(milliseconds: number): string {
@@ -63,6 +70,17 @@ export function tokenCount(total: number, last: number): string {
   return line('event_msg', { type: 'token_count', info });
 }
 
-export function scanLines(threadId: string, lines: readonly string[]): Rollout | undefined {
-  return scanBytes(fileName(threadId), Buffer.from(`${lines.join('\n')}\n`));
+export function scanLines(
+  threadId: string,
+  lines: readonly string[],
+  name = fileName(threadId),
+  options: RolloutOptions = {},
+): Rollout | undefined {
+  return scanBytes(name, Buffer.from(`${lines.join('\n')}\n`), undefined, options);
+}
+
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'agsight-sessions-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
 }

@@ -1,21 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { sessionMapCommand } from '../../src/commands/session-map.js';
 import { readSessionMap, type SessionMap } from '../../src/sessions/session-map.js';
-import { FIXTURES, fileName, idAt, line, recorded } from './rollouts.js';
+import { FIXTURES, fileName, idAt, line, recorded, temporaryDirectory } from './rollouts.js';
 
 const ROOT = '01a1f8e5-8183-7182-85ec-984a467dd28b';
 const ALPHA = '01a1f8e5-81dd-7071-bd05-4732ac523adf';
 const BETA = '01a1f8e5-81eb-7871-b05b-bf736fc176ed';
-
-function temporaryDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'agsight-sessions-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
 
 /** Copies recorded rollout files into `directory`, which is made. */
 function place(directory: string, paths: readonly string[]): string[] {
