@@ -16,17 +16,20 @@ import { join, resolve } from 'node:path';
 
 const KEY_VARIABLE = 'MOCK_API_KEY';
 
-/** @param {string} baseUrl */
-const configuration = (baseUrl) => `model = "gpt-5.5"
-model_provider = "mock"
+const common = `model = "gpt-5.5"
 check_for_update_on_startup = false
-
+`;
+const tables = `
 [analytics]
 enabled = false
 
 [features]
 plugins = false
+`;
 
+/** @param {string} baseUrl */
+const customProvider = (baseUrl) => `${common}model_provider = "mock"
+${tables}
 [model_providers.mock]
 name = "mock"
 base_url = ${JSON.stringify(baseUrl)}
@@ -35,6 +38,10 @@ env_key = "${KEY_VARIABLE}"
 request_max_retries = 0
 stream_max_retries = 0
 `;
+
+/** @param {string} baseUrl */
+const builtInProvider = (baseUrl) => `${common}openai_base_url = ${JSON.stringify(baseUrl)}
+${tables}`;
 
 /**
  * Prepares `codex exec` in a new `directory`: Codex's home, its working directory, its temporary files.
@@ -45,10 +52,23 @@ stream_max_retries = 0
  * @param {Pick<import('./mock-responses.js').MockResponses, 'baseUrl' | 'identity'>} options.server
  * @param {string} options.prompt
  * @param {Record<string, string>} options.workspace files of the working directory, contents by name
+ * @param {'custom' | 'built-in'} [options.provider] a provider of the configuration, over HTTP and OpenSSL; or Codex's
+ *   own, over WebSocket and rustls
+ * @param {boolean} [options.caVariable] name the test authority in CODEX_CA_CERTIFICATE, which makes Codex use rustls for
+ *   HTTP too
  * @param {string} [options.traceRoot] where Codex's own tracer writes its bundle; without it the tracer is off
  * @returns {CodexRun}
  */
-export function prepareCodexRun({ codex, directory, server, prompt, workspace, traceRoot }) {
+export function prepareCodexRun({
+  codex,
+  directory,
+  server,
+  prompt,
+  workspace,
+  provider = 'custom',
+  caVariable = false,
+  traceRoot,
+}) {
   const root = resolve(directory);
   const codexHome = join(root, 'codex-home');
   const work = join(root, 'workspace');
@@ -56,11 +76,15 @@ export function prepareCodexRun({ codex, directory, server, prompt, workspace, t
   const temporary = join(root, 'tmp'); // Codex refuses to put helpers under a TMPDIR that holds its home
   for (const path of [codexHome, work, certificates, temporary]) mkdirSync(path, { recursive: true });
 
+  const apiKey = `sk-mock-${randomBytes(24).toString('hex')}`;
+  const configuration = provider === 'custom' ? customProvider : builtInProvider;
   writeFileSync(join(codexHome, 'config.toml'), configuration(server.baseUrl));
+  if (provider === 'built-in') {
+    writeFileSync(join(codexHome, 'auth.json'), JSON.stringify({ OPENAI_API_KEY: apiKey }), { mode: 0o600 });
+  }
   writeFileSync(join(certificates, server.identity.authorityFileName), server.identity.authority);
   for (const [name, contents] of Object.entries(workspace)) writeFileSync(join(work, name), contents);
 
-  const apiKey = `sk-mock-${randomBytes(24).toString('hex')}`;
   const flags = ['--json', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', '-C', work];
   return {
     command: [codex, 'exec', ...flags, '--', prompt],
@@ -70,7 +94,9 @@ export function prepareCodexRun({ codex, directory, server, prompt, workspace, t
       CODEX_HOME: codexHome,
       TMPDIR: temporary,
       LANG: 'C.UTF-8',
-      SSL_CERT_DIR: certificates,
+      ...(caVariable
+        ? { CODEX_CA_CERTIFICATE: join(certificates, server.identity.authorityFileName) }
+        : { SSL_CERT_DIR: certificates }),
       [KEY_VARIABLE]: apiKey,
       ...(traceRoot === undefined ? {} : { CODEX_ROLLOUT_TRACE_ROOT: resolve(traceRoot) }),
     },

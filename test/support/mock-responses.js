@@ -1,7 +1,8 @@
-// A Responses API server on loopback that answers from a script: TLS, HTTP/1.1, server-sent events.
+// A Responses API server on loopback that answers from a script: TLS, HTTP/1.1, server-sent events or WebSocket.
 // It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js.
 
 import { createServer } from 'node:https';
+import { WebSocketServer } from 'ws';
 import { createServerIdentity } from './certificate.js';
 
 /**
@@ -27,6 +28,7 @@ import { createServerIdentity } from './certificate.js';
  * @property {string} baseUrl `https://127.0.0.1:PORT/v1`
  * @property {import('./certificate.js').ServerIdentity} identity
  * @property {ReceivedRequest[]} requests in the order of arrival, those that the script had no answer for included
+ * @property {string[]} messages what came over WebSocket, in the order of arrival
  * @property {() => Promise<void>} close also cuts the connections that a stalled step keeps open
  */
 
@@ -75,16 +77,30 @@ function* streamEvents(step, { id, model }) {
 }
 
 /**
+ * Codex opens a WebSocket with a request that it wants no output for.
+ *
+ * @type {Step}
+ */
+const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
+
+/**
  * Starts a server that answers the nth `POST …/responses` with the nth step, and anything else with status 404.
  *
+ * A WebSocket on the same path is refused, unless `webSocket` says with what compression it is accepted; its nth
+ * message that wants output is answered like a request.
+ *
  * @param {readonly Step[]} steps
+ * @param {{ webSocket?: 'plain' | 'deflate' }} [options]
  * @returns {Promise<MockResponses>}
  */
-export async function startMockResponses(steps) {
+export async function startMockResponses(steps, { webSocket } = {}) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
   const requests = [];
+  /** @type {string[]} */
+  const messages = [];
   let answered = 0;
+  let warmUps = 0;
 
   const server = createServer(
     { key: identity.key, cert: identity.certificate },
@@ -117,6 +133,21 @@ export async function startMockResponses(steps) {
     },
   );
 
+  if (webSocket !== undefined) {
+    const sockets = new WebSocketServer({ server, perMessageDeflate: webSocket === 'deflate' });
+    sockets.on('connection', (socket) => {
+      socket.on('message', (data) => {
+        const text = data.toString();
+        messages.push(text);
+        const { model, generate } = JSON.parse(text);
+        const step = generate === false ? warmUpAnswer : steps[answered];
+        if (step === undefined) return socket.close(1011, 'the script has no answer');
+        const id = generate === false ? `resp_warm_${++warmUps}` : `resp_mock_${++answered}`;
+        for (const event of streamEvents(step, { id, model })) socket.send(JSON.stringify(event));
+      });
+    });
+  }
+
   await /** @type {Promise<void>} */ (new Promise((resolve) => server.listen(0, '127.0.0.1', resolve)));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the mock server has no TCP address');
@@ -124,6 +155,7 @@ export async function startMockResponses(steps) {
     baseUrl: `https://127.0.0.1:${address.port}/v1`,
     identity,
     requests,
+    messages,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
