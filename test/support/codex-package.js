@@ -39,7 +39,7 @@ const NPM_OUTPUT_LIMIT = 16 * 1024 * 1024;
  * @throws {Error} with a single line when the registry cannot be reached or sends something else
  */
 export async function fetchCodex(version, { arch = process.arch, cache = defaultCache(), report } = {}) {
-  const spec = `@openai/codex@${version}-linux-${arch}`;
+  const spec = packageSpec(version, arch);
   const entry = join(cache, `${version}-linux-${arch}`);
   const kept = await checkedBinary(entry);
   if (kept !== undefined) return kept;
@@ -49,7 +49,7 @@ export async function fetchCodex(version, { arch = process.arch, cache = default
   const partial = await mkdtemp(`${entry}.partial-`);
   try {
     report?.(`fetching ${spec} from the npm registry`);
-    await download(spec, partial);
+    await download(spec, partial, arch);
     await store(partial, entry);
   } finally {
     await rm(partial, { recursive: true, force: true });
@@ -58,6 +58,18 @@ export async function fetchCodex(version, { arch = process.arch, cache = default
   if (fetched === undefined)
     throw new Error(`${entry}: the binary changed while it was stored (delete it and retry)`);
   return fetched;
+}
+
+/**
+ * Up to 0.95, one package held the programs of all platforms.
+ *
+ * @param {string} version
+ * @param {string} arch
+ */
+function packageSpec(version, arch) {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const hasAll = major === 0 && minor <= 95;
+  return hasAll ? `@openai/codex@${version}` : `@openai/codex@${version}-linux-${arch}`;
 }
 
 function defaultCache() {
@@ -83,8 +95,9 @@ async function store(partial, entry) {
  *
  * @param {string} spec
  * @param {string} directory
+ * @param {string} arch
  */
-async function download(spec, directory) {
+async function download(spec, directory, arch) {
   const { integrity, unpackedSize } = await registryEntry(spec);
   await npm(spec, ['pack', spec, '--pack-destination', directory]);
   const name = (await readdir(directory)).find((file) => file.endsWith('.tgz'));
@@ -105,7 +118,9 @@ async function download(spec, directory) {
   if (unpackedSize !== undefined && size !== unpackedSize) {
     throw new Error(`${spec}: ${size} bytes unpacked, the registry lists ${unpackedSize} (retry)`);
   }
-  const binary = files.find((file) => basename(file.path) === 'codex');
+  const target = `${arch === 'arm64' ? 'aarch64' : 'x86_64'}-unknown-linux-musl`;
+  const binaries = files.filter((file) => basename(file.path) === 'codex');
+  const binary = binaries.find(({ path }) => path.includes(target)) ?? binaries[0];
   if (binary === undefined) throw new Error(`${spec}: the package holds no file named codex`);
   /** @type {CacheRecord} */
   const record = {
