@@ -48,6 +48,11 @@ export class CopiedHistory {
     this.#state = origin === undefined ? 'own' : 'unknown';
   }
 
+  /** Whether the file is past all that was copied. */
+  get isOwn(): boolean {
+    return this.#state === 'own';
+  }
+
   get isCopied(): boolean {
     return this.#state === 'copied';
   }

@@ -249,7 +249,12 @@ export class RolloutScan {
       case 'turn_complete':
       case 'turn_aborted':
         if (turn === undefined ? this.#history.isCopied : this.#history.precedesThread(turn)) return;
-        this.#turns.end(turn, row.payload.type === 'turn_aborted' ? 'aborted' : 'completed', row.timestamp);
+        this.#turns.end(
+          turn,
+          row.payload.type === 'turn_aborted' ? 'aborted' : 'completed',
+          row.timestamp,
+          !this.#history.isOwn,
+        );
         break;
       case 'token_count':
         this.#readTokenCount(row);

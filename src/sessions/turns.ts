@@ -33,10 +33,15 @@ export class Turns {
     this.#current = turn;
   }
 
-  /** The end of a turn: `id` is undefined where versions do not tell it. */
-  end(id: string | undefined, status: TurnStatus, time: string | undefined): void {
-    this.#open = undefined;
+  /**
+   * The end of a turn: `id` is undefined where versions do not tell it.
+   *
+   * @param mayBeCopied leave a turn out that did not begin here
+   */
+  end(id: string | undefined, status: TurnStatus, time: string | undefined, mayBeCopied: boolean): void {
+    if (mayBeCopied && id !== undefined && id !== this.#open?.id && !this.#byId.has(id)) return;
     const turn = id === undefined ? this.#current : this.#turn(id, undefined);
+    this.#open = undefined;
     if (turn === undefined) return;
     turn.status = status;
     turn.ended_at = time ?? null;

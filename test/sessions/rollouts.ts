@@ -39,7 +39,7 @@ export function scanFile(path: string): Rollout | undefined {
 }
 
 /** When the made-up files were made. */
-const MADE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+export const MADE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 /** A UUIDv7 made so many milliseconds later. */
 export function idAt(milliseconds: number): string {
