@@ -16,7 +16,7 @@ import type {
 } from './state.js';
 
 /** JSON in a body is cut to this many bytes, at a character boundary. */
-export const MAX_JSON_SUMMARY_BYTES = 240;
+const MAX_JSON_SUMMARY_BYTES = 240;
 
 /**
  * Normalizes the items of one payload; items that the model never sees are left out. Throws Rejection

@@ -48,9 +48,10 @@ export async function replayBundle(dir: string, { strict = false } = {}): Promis
 
 class Replayer {
   readonly anomalies: Anomaly[] = [];
-  /** Every sequence number below was there. */
-  #next = 1n;
-  /** Those above, once one was missing. */
+  /** The greatest sequence number so far. */
+  #last = 0n;
+  /** Every sequence number below `#next` was there, and of those above the ones in `#ahead`. */
+  #next: bigint | undefined;
   readonly #ahead = new Set<bigint>();
   /** Lines since the last event that could not be decoded, and may be why events are missing. */
   #unreadable = 0n;
@@ -67,7 +68,7 @@ class Replayer {
     try {
       if (!isUtf8(line)) {
         const cause = 'stream did not contain valid UTF-8';
-        throw new Rejection('line-not-utf8', `read trace event line ${number}`, [cause]);
+        throw new Rejection('line-not-utf-8', `read trace event line ${number}`, [cause]);
       }
       if (isBlankLine(line)) return;
       if (this.#completed) this.#afterCompletion(number);
@@ -123,14 +124,18 @@ class Replayer {
   /** Events are reduced in the order of the log; one that is missing, late or repeated is noted. */
   #order(written: Integer, number: number): void {
     const seq = BigInt(written);
+    const expected = this.#last + 1n;
+    const lost = this.#unreadable;
+    this.#unreadable = 0n;
+    this.#next ??= seq < expected ? seq : expected;
     const repeated = seq < this.#next || this.#ahead.has(seq);
-    if (seq !== this.#next && !(seq > this.#next && seq <= this.#next + this.#unreadable)) {
+    if (repeated || seq < expected || seq > expected + lost) {
       const code = repeated ? 'event-repeated' : 'event-out-of-order';
-      const rejection = new Rejection(code, `missing or reordered trace event ${this.#next}`);
+      const rejection = new Rejection(code, `missing or reordered trace event ${expected}`);
       if (repeated) throw rejection;
       this.#note(rejection, number, written);
     }
-    this.#unreadable = 0n;
+    if (seq > this.#last) this.#last = seq;
     this.#ahead.add(seq);
     while (this.#ahead.delete(this.#next)) this.#next++;
   }

@@ -78,7 +78,7 @@ export type AgentOrigin =
     };
 
 /** One activation of a thread; not a pair of messages. */
-export interface CodexTurn {
+interface CodexTurn {
   codex_turn_id: string;
   thread_id: string;
   execution: ExecutionWindow;
@@ -225,7 +225,7 @@ export interface ToolCall {
 }
 
 /** A process with a terminal. Its end is not recorded. */
-export interface TerminalSession {
+interface TerminalSession {
   terminal_id: string;
   thread_id: string;
   created_by_operation_id: string;
@@ -277,14 +277,14 @@ export interface TerminalResult {
 }
 
 /** The conversation items through which a model saw the operation. */
-export interface TerminalObservation {
+interface TerminalObservation {
   call_item_ids: string[];
   output_item_ids: string[];
   source: 'direct_tool_call' | 'code_cell_output';
 }
 
 /** The point where a thread's history was replaced by a shorter one. */
-export interface Compaction {
+interface Compaction {
   compaction_id: string;
   thread_id: string;
   codex_turn_id: string;
@@ -296,7 +296,7 @@ export interface Compaction {
 }
 
 /** One request to the provider for a shorter history. */
-export interface CompactionRequest {
+interface CompactionRequest {
   compaction_request_id: string;
   compaction_id: string;
   thread_id: string;

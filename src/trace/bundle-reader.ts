@@ -15,12 +15,12 @@ import { type Decode, i64, mismatch, TypeMismatch, text, u32 } from './typed-jso
 
 export const MANIFEST_FILE = 'manifest.json';
 /** The reference reads this file whatever the manifest says, and so do we. */
-export const EVENT_LOG_FILE = 'trace.jsonl';
+const EVENT_LOG_FILE = 'trace.jsonl';
 
 /** An event carries at most a code cell's source or a message inline; a longer line is damage. */
-export const MAX_EVENT_BYTES = 64 * 1024 * 1024;
+const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 /** Below the longest string that V8 can make (2^29 - 24). */
-export const MAX_PAYLOAD_BYTES = 500 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES = 500 * 1024 * 1024;
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 

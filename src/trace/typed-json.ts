@@ -27,7 +27,7 @@ export const text: Decode<string> = (value, name) => {
   throw mismatch(value, name, 'a string');
 };
 
-export const integer =
+const integer =
   (type: string, min: bigint, max: bigint): Decode<Integer> =>
   (value, name) => {
     const number = asInteger(value);
@@ -116,7 +116,7 @@ export const tagged =
   };
 
 /** The members of `shape` in `object`. The first bad one in the order of the text decides the message. */
-export function members<T extends object>(object: JsonObject, shape: Shape<T>): T {
+function members<T extends object>(object: JsonObject, shape: Shape<T>): T {
   // Every key of T was decoded by the decoder of its type.
   return decodeMembers(object, shape) as T;
 }
@@ -133,7 +133,7 @@ function decodeMembers(object: JsonObject, decoders: Decoders): Record<string, u
   return result;
 }
 
-export function unknownVariant(value: string, names: readonly string[]): TypeMismatch {
+function unknownVariant(value: string, names: readonly string[]): TypeMismatch {
   const quoted = names.map((name) => `\`${name}\``);
   const expected =
     quoted.length <= 2 ? `expected ${quoted.join(' or ')}` : `expected one of ${quoted.join(', ')}`;

@@ -1,0 +1,51 @@
+// The text of a state, and that it is on disk whole or not at all.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { prettyJson, writeWhole } from '../../src/reduce/state-writer.js';
+import { scratch } from '../support/bundles.js';
+
+const { dir, remove } = scratch();
+afterAll(remove);
+
+test('is what JSON.stringify prints with two spaces', () => {
+  fc.assert(
+    fc.property(
+      fc.jsonValue({ stringUnit: 'grapheme', noNumericKeys: true } as fc.JsonSharedConstraints),
+      (value) => {
+        // JSON.stringify turns -0 into 0; no count or time is negative zero.
+        fc.pre(!JSON.stringify(value, (_, inner) => (Object.is(inner, -0) ? '-0' : inner)).includes('"-0"'));
+        expect(prettyJson(value)).toBe(JSON.stringify(value, null, 2));
+      },
+    ),
+  );
+});
+
+test('integers beyond 2^53 are exact, undefined members absent', () => {
+  expect(prettyJson({ big: 9007199254740993n, none: undefined, empty: [], object: {} })).toBe(
+    '{\n  "big": 9007199254740993,\n  "empty": [],\n  "object": {}\n}',
+  );
+});
+
+test('a file appears whole: many pieces, one file, private', async () => {
+  const path = join(dir, 'whole.json');
+  const pieces = Array.from({ length: 5000 }, (_, index) => `${index} ${'x'.repeat(500)}\n`);
+  await writeWhole(path, pieces);
+  expect(readFileSync(path, 'utf8')).toBe(pieces.join(''));
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readdirSync(dir)).toEqual(['whole.json']);
+});
+
+test('what fails half-way leaves the old file and no other', async () => {
+  const path = join(dir, 'whole.json');
+  const before = readFileSync(path, 'utf8');
+  function* failing(): Generator<string> {
+    yield 'x'.repeat(3_000_000);
+    throw new Error('no more');
+  }
+  await expect(writeWhole(path, failing())).rejects.toThrow(/cannot write/);
+  expect(readFileSync(path, 'utf8')).toBe(before);
+  expect(readdirSync(dir)).toEqual(['whole.json']);
+});

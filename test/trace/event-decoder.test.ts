@@ -1,0 +1,97 @@
+// The event decoder: nothing that Codex writes is lost, and what is no event is refused in the words of the
+// reference.
+
+import { describe, expect, test } from 'vitest';
+import { decodeEvent } from '../../src/trace/event-decoder.js';
+import { compactJson, JsonNumber } from '../../src/trace/json-value.js';
+import { latin1, recordedBundle, recordedBundles } from '../support/bundles.js';
+
+/** A decoded value as JSON.parse would give it. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map || value instanceof JsonNumber) {
+    return JSON.parse(compactJson(value));
+  }
+  if (Array.isArray(value)) {
+    return value.map(plain);
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, plain(field)]));
+  }
+  return value;
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(withoutNulls);
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([, field]) => field !== null && field !== undefined)
+        .map(([key, field]) => [key, withoutNulls(field)]),
+    );
+  }
+  return value;
+}
+
+const line = (fields: object, payload: unknown = { type: 'rollout_ended', status: 'completed' }) =>
+  Buffer.from(
+    JSON.stringify({
+      schema_version: 2,
+      seq: 1,
+      wall_time_unix_ms: 5,
+      rollout_id: 'r',
+      thread_id: null,
+      codex_turn_id: null,
+      payload,
+      ...fields,
+    }),
+  );
+
+test.each(recordedBundles)('every line of the recording %s is decoded whole', (name) => {
+  const log = latin1(recordedBundle(name).files['trace.jsonl'] as string).toString('utf8');
+  for (const text of log.split('\n').filter((each) => each.trim() !== '' && !each.includes('\0'))) {
+    expect(withoutNulls(plain(decodeEvent(Buffer.from(text))))).toEqual(withoutNulls(JSON.parse(text)));
+  }
+});
+
+describe('numbers', () => {
+  test('keep their value beyond 2^53', () => {
+    const event = decodeEvent(Buffer.from(line({}).toString().replace('"seq":1', '"seq":9007199254740993')));
+    expect(event.seq).toBe(9007199254740993n);
+  });
+
+  test('of the wrong sort are refused', () => {
+    expect(() => decodeEvent(line({ seq: -1 }))).toThrow('invalid value: integer `-1`, expected u64');
+    expect(() => decodeEvent(line({ seq: '1' }))).toThrow('invalid type: string "1", expected u64');
+  });
+});
+
+describe('what is no event', () => {
+  test.each([
+    ['a missing field', { payload: undefined }, /missing field `payload`/],
+    ['an unknown event', { payload: { type: 'rollout_paused' } }, /unknown variant `rollout_paused`/],
+    [
+      'an unknown status',
+      { payload: { type: 'rollout_ended', status: 'idle' } },
+      /unknown variant `idle`, expected one of `running`, `completed`, `failed`, `aborted`/,
+    ],
+  ])('%s', (_, fields, message) => {
+    expect(() => decodeEvent(line(fields))).toThrow(message);
+  });
+
+  test('cut short', () => {
+    expect(() => decodeEvent(line({}).subarray(0, 20))).toThrow(/EOF while parsing/);
+  });
+
+  test('followed by more', () => {
+    expect(() => decodeEvent(Buffer.concat([line({}), Buffer.from(' x')]))).toThrow(/trailing characters/);
+  });
+});
+
+test('unknown fields are passed over', () => {
+  expect(decodeEvent(line({ later: [1, { deep: 'value' }] })).payload).toEqual({
+    type: 'rollout_ended',
+    status: 'completed',
+  });
+});
