@@ -1,10 +1,10 @@
 // The HTTP exchanges in the evidence of a capture, with every id on the wire that tells whose they are. Owns
 // this light pass over the evidence; the trace that is made of the same exchanges is src/interpret.
-import type { EvidenceEvent } from '../evidence/event.js';
+import type { EvidenceEvent, TlsEvent } from '../evidence/event.js';
 import { type EvidenceAnomaly, readEvidence } from '../evidence/reader.js';
 import { Anomalies, type Anomaly } from '../interpret/anomalies.js';
-import { Connections } from '../interpret/connections.js';
-import { type Exchange, type OtherExchange, routeExchanges, summarize } from '../interpret/exchange.js';
+import { HttpConnection } from '../interpret/connection.js';
+import { type Exchange, isResponsesCall, OtherExchange, summarize } from '../interpret/exchange.js';
 import { isObject, type JsonObject, stringAt } from '../interpret/json.js';
 import { ResponsesCall } from '../interpret/responses-call.js';
 import { type WireIds, wireIds } from '../interpret/wire-ids.js';
