@@ -97,7 +97,7 @@ export const aarch64Code: MachineCode = {
 
   // Those that are handed over in a call or jump: a value on the way to them, the address of a group of texts, may
   // happen to be the address of another text.
-  addressesTaken(code, vaddr) {
+  addressesTaken(code, vaddr, texts) {
     const taken: Reference[] = [];
     const values: (number | undefined)[] = [];
     for (let offset = 0; offset + wordBytes <= code.length; offset += wordBytes) {
@@ -105,7 +105,7 @@ export const aarch64Code: MachineCode = {
       const word = code.readUInt32LE(offset);
       if (isCall(word) || isJump(word)) {
         for (const target of values.slice(0, argumentRegisters)) {
-          if (target !== undefined) taken.push({ at, target });
+          if (target !== undefined && isAmong(texts, target)) taken.push({ at, target });
         }
         for (let register = 0; register < zeroRegister; register++) {
           if (isJump(word) || register < firstKept || register > lastKept) values[register] = undefined;

@@ -30,7 +30,7 @@ import {
   tiers,
 } from './tls-function.js';
 
-export type { Tier, TlsFunction };
+export type { TlsFunction };
 
 interface Finding {
   /** The tier that found the functions; null when the library is there and its functions were not found. */

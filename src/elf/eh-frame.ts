@@ -24,7 +24,7 @@ const countEncoding = 0x03;
 const tableEncoding = 0x3b;
 
 /** Virtual addresses of a function's first byte and of the byte after its last. */
-export interface FunctionBounds {
+interface FunctionBounds {
   start: number;
   end: number;
 }
@@ -50,7 +50,7 @@ export function readFunctionTable(
 }
 
 /** The functions of a list of them, `starts` ascending. `endOf`: of the function at that index, if it is known. */
-export function functionTable(
+function functionTable(
   starts: Float64Array,
   endOf: (index: number) => number | undefined,
 ): FunctionTable | undefined {

@@ -39,6 +39,8 @@ export interface Section {
 
 export interface ElfHeaders {
   arch: Arch;
+  /** Always loaded at its own addresses, so that code may hold them as plain numbers. */
+  isFixed: boolean;
   segments: Segment[];
   sections: Section[];
 }
@@ -98,6 +100,7 @@ export function readHeaders(file: BinaryFile, contents: 'program' | 'symbols' = 
   const names = readSectionNames(file, parsedSections[header.shstrndx]);
   return {
     arch,
+    isFixed: header.type === 'exec',
     segments,
     sections: parsedSections.map(({ name, type, addr, off, size, link }) => {
       const end = names.indexOf(0, name);

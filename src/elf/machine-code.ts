@@ -46,8 +46,8 @@ export interface MachineCode {
     texts: AddressSet,
     report: (at: number) => void,
   ): number;
-  /** Every address that the function takes. */
-  addressesTaken(code: Buffer, vaddr: number): Reference[];
+  /** The addresses of `texts` that the function takes. */
+  addressesTaken(code: Buffer, vaddr: number, texts: AddressSet): Reference[];
   /** Every direct call and jump to another place. */
   branches(code: Buffer, vaddr: number): Branch[];
   /** Whether the third argument of some call is this constant. */

@@ -153,8 +153,7 @@ function usersOf({ file, map, functions, machine, texts, users }: AnchorInput): 
       return undefined;
     }
     const names = new Set<Anchor>();
-    for (const { target } of machine.addressesTaken(code, bounds.start)) {
-      if (!isAmong(texts.all, target)) continue;
+    for (const { target } of machine.addressesTaken(code, bounds.start, texts.all)) {
       for (const [name, addresses] of texts.byAnchor) {
         if (isAmong(addresses, target)) names.add(name);
       }

@@ -6,8 +6,7 @@ import type { AddressMap } from './address-map.js';
 import { scanCode } from './code-scan.js';
 import { type FunctionTable, readFunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
-import type { Arch, ElfHeaders, Segment } from './headers.js';
-import type { MachineCode } from './machine-code.js';
+import type { ElfHeaders, Segment } from './headers.js';
 import { chooseFunctions } from './pattern-tier.js';
 import { search } from './search.js';
 import { anchorNeedles, findByAnchors, locateAnchors } from './string-anchors.js';
@@ -18,8 +17,6 @@ import { x8664Code } from './x86-64-code.js';
 /** The largest Codex has 245 MiB of code and 60 MiB of read-only data; debug information is not mapped. */
 const maxCodeBytes = 384 * 1024 * 1024;
 const maxTextBytes = 128 * 1024 * 1024;
-
-const machines: Readonly<Record<Arch, MachineCode>> = { x86_64: x8664Code, aarch64: aarch64Code };
 
 export interface Survey {
   versions: Versions;
@@ -70,7 +67,7 @@ export function surveyProgram(
   if (functions === undefined) {
     return { versions, patterns: nothing('no .eh_frame_hdr to tell where functions start') };
   }
-  const machine = machines[headers.arch];
+  const machine = headers.arch === 'x86_64' ? x8664Code(headers.isFixed) : aarch64Code;
   const texts = locateAnchors(file, map, placesOf(anchorNeedles));
   const scan = scanCode({
     file,

@@ -9,6 +9,8 @@ const callOpcode = 0xe8;
 const jumpOpcode = 0xe9;
 const shortJumpOpcode = 0xeb;
 const movEdxOpcode = 0xba;
+/** The largest address that fits into an instruction as a number, whether or not its sign is extended. */
+const maxPlainAddress = 0x7fff_ffff;
 /** mov r8, rcx; in both encodings of it. */
 const moveFourthToFifth = [Buffer.from([0x49, 0x89, 0xc8]), Buffer.from([0x4c, 0x8b, 0xc1])];
 
@@ -37,17 +39,38 @@ function eachLea(
   return met;
 }
 
-export const x8664Code: MachineCode = {
+/** The instructions that hold an address of `texts` as a 32-bit number. */
+function eachNumber(code: Buffer, texts: AddressSet, use: (at: number, target: number) => void): void {
+  const numbers = new Set(texts.ranges.flatMap(({ first, last }) => [first, last]));
+  const needle = Buffer.alloc(4);
+  for (const number of numbers) {
+    if (number < 0 || number > maxPlainAddress) continue;
+    needle.writeUInt32LE(number);
+    for (let at = code.indexOf(needle); at !== -1; at = code.indexOf(needle, at + 1)) use(at, number);
+  }
+}
+
+/** `isFixed`: as of the program's headers. */
+export const x8664Code = (isFixed: boolean): MachineCode => ({
   maxWrapperBytes: 0x24,
 
-  findUsers: (code, from, to, vaddr, texts: AddressSet, report) =>
-    eachLea(code, Math.max(from, 1), to, vaddr, ({ at, target }) => {
+  findUsers(code, from, to, vaddr, texts, report) {
+    if (isFixed) {
+      eachNumber(code, texts, (at) => {
+        if (at >= from && at < to) report(at);
+      });
+    }
+    return eachLea(code, Math.max(from, 1), to, vaddr, ({ at, target }) => {
       if (isAmong(texts, target)) report(at - vaddr);
-    }),
+    });
+  },
 
-  addressesTaken(code, vaddr) {
+  addressesTaken(code, vaddr, texts) {
     const taken: Reference[] = [];
-    eachLea(code, 1, code.length, vaddr, (lea) => taken.push(lea));
+    if (isFixed) eachNumber(code, texts, (at, target) => taken.push({ at: vaddr + at, target }));
+    eachLea(code, 1, code.length, vaddr, (lea) => {
+      if (isAmong(texts, lea.target)) taken.push(lea);
+    });
     return taken;
   },
 
@@ -72,4 +95,4 @@ export const x8664Code: MachineCode = {
   },
 
   movesFourthToFifth: (code) => moveFourthToFifth.some((instruction) => code.includes(instruction)),
-};
+});

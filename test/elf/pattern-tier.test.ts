@@ -170,6 +170,7 @@ describe.each(toolchains())('string anchors and byte patterns, $arch', ({ arch, 
     ['-O2 -no-pie', '/build/openssl-3.5.5/ssl/ssl_lib.c'],
     ['-O2 -static', 'ssl/ssl_lib.c'],
     ['-Os -pie', 'ssl/ssl_lib.c'],
+    ['-O2 -fno-pie -no-pie', '../openssl/ssl/ssl_lib.c'],
     ['-O3 -fPIC -pie -ffunction-sections -fdata-sections', '../ssl/ssl_lib.c'],
     ['-O2 -fno-section-anchors -no-pie -Wl,-z,noseparate-code', 'ssl/ssl_lib.c'],
   ])('find OpenSSL as compiled with %s', (flags, file) => {
@@ -191,7 +192,7 @@ describe.each(toolchains())('string anchors and byte patterns, $arch', ({ arch, 
     ]);
   });
 
-  it.each(['-O2 -pie', '-Os -no-pie', '-O3 -static'])('find aws-lc as compiled with %s', (flags) => {
+  it.each(['-O2 -pie', '-Os -fno-pie -no-pie', '-O3 -static'])('find aws-lc as compiled with %s', (flags) => {
     const { path, offsets } = build(awslcSource, flags.split(' '));
     expect(inspect(path).tls).toEqual([
       {
