@@ -10,7 +10,11 @@ export type AnomalyKind =
   | 'repeated-bytes'
   /** A connection that carries something other than a client's HTTP/1.1. */
   | 'not-http1'
-  /** HTTP framing was lost, by a gap or by malformed bytes. */
+  /** Calls of an AEAD function that encrypt something other than TLS records. */
+  | 'not-tls'
+  /** Directions of connections put together by their order alone, where others were possible. */
+  | 'inferred-pairing'
+  /** HTTP or WebSocket framing was lost, by a gap or by malformed bytes. */
   | 'framing-lost'
   /** A response without a request, or a request whose response is lost. */
   | 'unpaired-message'
@@ -26,6 +30,8 @@ export type AnomalyKind =
   | 'unreadable-event'
   /** A Responses call without a thread or turn id: it belongs to no session of Codex. */
   | 'no-thread'
+  /** A request continues a response that is not in the evidence: what came before it is missing. */
+  | 'unknown-previous-response'
   /** An item that the reference refuses; it is kept beside the others. */
   | 'unsupported-item'
   /** The same id for two different things; the second keeps no event of its own. */

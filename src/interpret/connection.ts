@@ -1,8 +1,8 @@
-// One TLS connection of a client: its two byte streams, the HTTP/1.1 messages on them, and which response
-// answers which request. What a message means is the observer's business.
+// The two directions of a client's connection: the HTTP/1.1 messages on them, which response answers which request,
+// and the WebSocket that one of them may open. What a message means is the observer's business; how bytes get here,
+// and which directions belong together, is connections.ts.
 
-import type { TlsEvent } from '../evidence/event.js';
-import { ByteStream } from '../protocol/byte-stream.js';
+import type { ByteSink } from '../protocol/byte-stream.js';
 import {
   type Http1Decoder,
   type Http1Handler,
@@ -10,8 +10,12 @@ import {
   type MessageEnd,
   requestDecoder,
   responseDecoder,
+  startsWithRequest,
+  startsWithResponse,
 } from '../protocol/http1.js';
-import type { RequestHead, ResponseHead } from '../protocol/http1-head.js';
+import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
+import { type MessageDamage, WebSocketDecoder, type WebSocketMessage } from '../protocol/websocket.js';
+import { webSocketParameters } from '../protocol/websocket-handshake.js';
 import type { Anomalies } from './anomalies.js';
 
 /** Follows one request and its response. Every call tells the time of the evidence that it rests on. */
@@ -24,131 +28,181 @@ export interface ExchangeObserver {
   responseEnd(end: MessageEnd, timeNs: bigint): void;
   /** No more of the response will be told: the evidence of it is lost. */
   responseLost(): void;
+  /** The exchange has opened a WebSocket: who follows it, if anyone does. */
+  openSocket?: (() => SocketObserver) | undefined;
+}
+
+export type Sender = 'client' | 'server';
+
+/** Follows the messages of a WebSocket. */
+export interface SocketObserver {
+  message(from: Sender, message: WebSocketMessage, timeNs: bigint): void;
+  /** Messages that cannot be told: one, or with `lost` all until the next that is told. */
+  damaged(from: Sender, why: MessageDamage | 'lost', timeNs: bigint): void;
+  /** That side sends nothing more: it said so, or its process is gone. */
+  closed(from: Sender, how: 'told' | 'gone', timeNs: bigint): void;
+}
+
+/** Where an exchange begins. */
+export interface Where {
+  pid: number;
+  connection: bigint;
+  timeNs: bigint;
 }
 
 /** Chooses the observer of an exchange that begins. */
-export type ExchangeRouter = (
-  connection: HttpConnection,
-  head: RequestHead,
-  timeNs: bigint,
-) => ExchangeObserver;
+export type ExchangeRouter = (head: RequestHead, where: Where) => ExchangeObserver;
 
 interface Outstanding {
-  method: string;
+  head: RequestHead;
+  sinceNs: bigint;
   observer: ExchangeObserver;
 }
 
-export class HttpConnection {
-  /** The process that used the connection first. */
+/** What both directions share. */
+abstract class DirectionOfConnection implements ByteSink {
   readonly pid: number;
   readonly id: bigint;
-  readonly #anomalies: Anomalies;
+  /** Of the evidence that is being read. */
+  timeNs = 0n;
+  protected readonly anomalies: Anomalies;
+  protected socket: WebSocketDecoder | undefined;
+  protected abstract readonly http: ByteSink & Pick<Http1Decoder<never>, 'finish'>;
+  protected abstract readonly direction: 'send' | 'receive';
+  protected messages = 0;
+  #isFinished = false;
+  #tellClose: ((how: 'told' | 'gone') => void) | undefined;
+
+  constructor({ pid, connection }: { pid: number; connection: bigint }, anomalies: Anomalies) {
+    this.pid = pid;
+    this.id = connection;
+    this.anomalies = anomalies;
+  }
+
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  get where(): string {
+    return `connection ${this.id} of process ${this.pid}, ${this.direction}`;
+  }
+
+  data(bytes: Uint8Array): void {
+    (this.socket ?? this.http).data(bytes);
+  }
+
+  gap(length: number): void {
+    (this.socket ?? this.http).gap(length);
+  }
+
+  /** The connection is over, at the latest: what was under way ends here. */
+  finish(close: 'seen' | 'unseen' = 'unseen'): void {
+    this.#isFinished = true;
+    this.http.finish(close);
+    this.socket?.finish();
+    this.#tellClose?.(close === 'seen' ? 'told' : 'gone');
+  }
+
+  /** Whether `bytes` are the beginning of another connection, in the place of this one. */
+  isReplacedBy(bytes: Uint8Array): boolean {
+    return this.socket?.isBetweenFrames === true && this.begins(bytes);
+  }
+
+  protected abstract begins(bytes: Uint8Array): boolean;
+
+  protected lost(reason: LossReason): void {
+    if (reason !== 'gap' && this.messages === 0) this.anomalies.add('not-http1', this.where);
+    else this.anomalies.add('framing-lost', `${this.where}: ${reason}`);
+  }
+
+  protected decodeSocket(observer: SocketObserver, head: ResponseHead, from: Sender): void {
+    this.#tellClose = (how) => observer.closed(from, how, this.timeNs);
+    this.socket = new WebSocketDecoder(
+      {
+        message: (message) => observer.message(from, message, this.timeNs),
+        damaged: (why) => observer.damaged(from, why, this.timeNs),
+        closed: () => observer.closed(from, 'told', this.timeNs),
+        lost: (reason) => {
+          this.lost(reason);
+          observer.damaged(from, 'lost', this.timeNs);
+        },
+      },
+      from,
+      webSocketParameters(head.headers)[from],
+    );
+  }
+}
+
+/** What a client sends. */
+export class RequestStream extends DirectionOfConnection {
+  protected readonly http: Http1Decoder<RequestHead>;
+  protected readonly direction = 'send';
   readonly #route: ExchangeRouter;
-  readonly #streams: Record<TlsEvent['direction'], ByteStream>;
-  readonly #requests: Http1Decoder<RequestHead>;
-  readonly #responses: Http1Decoder<ResponseHead>;
   /** Requests without a whole response, oldest first. */
   readonly #outstanding: Outstanding[] = [];
   #sending: ExchangeObserver | undefined;
-  #receiving: ExchangeObserver | undefined;
-  #responseFramingLost = false;
-  #messages = 0;
-  #timeNs = 0n;
+  /** The framing of the responses is lost: they cannot be told from each other any more. */
+  #areResponsesLost = false;
 
-  constructor(first: TlsEvent, route: ExchangeRouter, anomalies: Anomalies) {
-    this.pid = first.pid;
-    this.id = first.connection;
+  constructor(place: { pid: number; connection: bigint }, route: ExchangeRouter, anomalies: Anomalies) {
+    super(place, anomalies);
     this.#route = route;
-    this.#anomalies = anomalies;
-    this.#requests = requestDecoder(this.#requestHandler());
-    this.#responses = responseDecoder(this.#responseHandler(), () => this.#outstanding[0]?.method);
-    this.#streams = {
-      send: new ByteStream(this.#requests),
-      receive: new ByteStream(this.#responses),
-    };
+    this.http = requestDecoder(this.#handler());
   }
 
-  push(event: TlsEvent): void {
-    this.#timeNs = event.timeNs;
-    const stream = this.#streams[event.direction];
-    if (event.missing > 0) stream.missing(event.offset, event.missing);
-    else stream.push(event.offset, event.data);
+  /** The oldest request that has no response yet. */
+  get waiting(): Outstanding | undefined {
+    return this.#outstanding[0];
   }
 
-  /** The process is gone: what was under way ends here. */
-  finish(timeNs: bigint): void {
-    this.#timeNs = timeNs;
-    this.#requests.finish();
-    this.#responses.finish();
-    if (this.#responseFramingLost) this.#dropOutstanding(0);
+  /** The response to the oldest request begins. */
+  answered(): ExchangeObserver | undefined {
+    this.#areResponsesLost = false;
+    return this.#outstanding.shift()?.observer;
   }
 
-  /** Adds what the streams lost to the anomalies; called once, when no more events come. */
-  reportLosses(): void {
-    if (this.#responseFramingLost) this.#dropOutstanding(0);
-    for (const [direction, stream] of Object.entries(this.#streams)) {
-      const where = `connection ${this.id} of process ${this.pid}, ${direction}`;
-      if (stream.gaps > 0) {
-        this.#anomalies.add('stream-gap', `${where}: ${stream.gapBytes} bytes`, stream.gaps);
-      }
-      if (stream.repeatedBytes > 0) {
-        this.#anomalies.add('repeated-bytes', `${where}: ${stream.repeatedBytes} bytes`);
-      }
-    }
+  /** The framing of the responses is lost. Only the newest request can still get one that is told. */
+  responsesLost(): void {
+    this.#areResponsesLost = true;
+    if (this.#outstanding.length > 1) this.#dropOutstanding(1);
   }
 
-  #requestHandler(): Http1Handler<RequestHead> {
+  /** Another protocol has taken over, as the other direction has seen. */
+  upgraded(): void {
+    this.http.upgrade();
+  }
+
+  openSocket(observer: SocketObserver, head: ResponseHead): void {
+    this.decodeSocket(observer, head, 'client');
+  }
+
+  /** No more evidence comes. */
+  giveUp(): void {
+    if (this.#areResponsesLost) this.#dropOutstanding(0);
+  }
+
+  protected begins(bytes: Uint8Array): boolean {
+    return startsWithRequest(bytes);
+  }
+
+  #handler(): Http1Handler<RequestHead> {
     return {
       head: (head) => {
-        if (this.#responseFramingLost) this.#dropOutstanding(0);
-        this.#messages += 1;
-        this.#sending = this.#route(this, head, this.#timeNs);
-        this.#outstanding.push({ method: head.method, observer: this.#sending });
+        if (this.#areResponsesLost) this.#dropOutstanding(0);
+        this.messages += 1;
+        const { pid, id: connection, timeNs } = this;
+        this.#sending = this.#route(head, { pid, connection, timeNs });
+        this.#outstanding.push({ head, sinceNs: timeNs, observer: this.#sending });
       },
       body: (bytes) => this.#sending?.requestData(bytes),
       bodyGap: () => {},
       end: (end) => {
-        this.#sending?.requestEnd(end, this.#timeNs);
+        this.#sending?.requestEnd(end, this.timeNs);
         this.#sending = undefined;
       },
-      lost: (reason) => this.#lost('send', reason),
+      lost: (reason) => this.lost(reason),
       upgraded: () => {},
     };
-  }
-
-  #responseHandler(): Http1Handler<ResponseHead> {
-    return {
-      head: (head) => {
-        this.#messages += 1;
-        this.#responseFramingLost = false;
-        this.#receiving = this.#outstanding.shift()?.observer;
-        if (this.#receiving === undefined) {
-          this.#anomalies.add(
-            'unpaired-message',
-            `a response on connection ${this.id} of process ${this.pid}`,
-          );
-        }
-        this.#receiving?.responseHead(head, this.#timeNs);
-      },
-      body: (bytes) => this.#receiving?.responseData(bytes, this.#timeNs),
-      bodyGap: () => this.#receiving?.responseGap(),
-      end: (end) => {
-        this.#receiving?.responseEnd(end, this.#timeNs);
-        this.#receiving = undefined;
-      },
-      lost: (reason) => {
-        this.#responseFramingLost = true;
-        if (this.#outstanding.length > 1) this.#dropOutstanding(1);
-        this.#lost('receive', reason);
-      },
-      upgraded: () => this.#requests.upgrade(),
-    };
-  }
-
-  #lost(direction: TlsEvent['direction'], reason: LossReason): void {
-    const where = `connection ${this.id} of process ${this.pid}, ${direction}`;
-    if (reason !== 'gap' && this.#messages === 0) this.#anomalies.add('not-http1', where);
-    else this.#anomalies.add('framing-lost', `${where}: ${reason}`);
   }
 
   /**
@@ -156,10 +210,89 @@ export class HttpConnection {
    * that sends its next request has done with the responses before it.
    */
   #dropOutstanding(kept: 0 | 1): void {
-    if (kept === 0) this.#responseFramingLost = false;
+    if (kept === 0) this.#areResponsesLost = false;
     for (const { observer } of this.#outstanding.splice(0, this.#outstanding.length - kept)) {
-      this.#anomalies.add('unpaired-message', `a request on connection ${this.id} of process ${this.pid}`);
+      this.anomalies.add('unpaired-message', `a request on connection ${this.id} of process ${this.pid}`);
       observer.responseLost();
     }
   }
 }
+
+/** Finds whose request a response answers. */
+export type PartnerFinder = (responses: ResponseStream, head: ResponseHead) => RequestStream | undefined;
+
+/** What a client receives. */
+export class ResponseStream extends DirectionOfConnection {
+  protected readonly http: Http1Decoder<ResponseHead>;
+  protected readonly direction = 'receive';
+  #partner: RequestStream | undefined;
+  /** Responses were lost before it was known whose they were. */
+  #areOthersLost = false;
+  #head: ResponseHead | undefined;
+  /** Of the response that is being received, or was last. */
+  #receiving: ExchangeObserver | undefined;
+
+  /** `partner` is who sends the requests, if that is known from the start. */
+  constructor(
+    place: { pid: number; connection: bigint },
+    findPartner: PartnerFinder,
+    anomalies: Anomalies,
+    partner?: RequestStream,
+  ) {
+    super(place, anomalies);
+    this.#partner = partner;
+    this.http = responseDecoder(this.#handler(), (head) => {
+      this.#partner = findPartner(this, head);
+      if (this.#areOthersLost) this.#partner?.responsesLost();
+      this.#areOthersLost = false;
+      return this.#partner?.waiting?.head.method;
+    });
+  }
+
+  /** Who sent the request that was answered last. */
+  get partner(): RequestStream | undefined {
+    return this.#partner;
+  }
+
+  protected begins(bytes: Uint8Array): boolean {
+    return startsWithResponse(bytes);
+  }
+
+  #handler(): Http1Handler<ResponseHead> {
+    return {
+      head: (head) => {
+        this.messages += 1;
+        this.#head = head;
+        this.#receiving = this.#partner?.answered();
+        if (this.#receiving === undefined) {
+          this.anomalies.add(
+            'unpaired-message',
+            `a response on connection ${this.id} of process ${this.pid}`,
+          );
+        }
+        this.#receiving?.responseHead(head, this.timeNs);
+      },
+      body: (bytes) => this.#receiving?.responseData(bytes, this.timeNs),
+      bodyGap: () => this.#receiving?.responseGap(),
+      end: (end) => this.#receiving?.responseEnd(end, this.timeNs),
+      lost: (reason) => {
+        if (this.#partner === undefined) this.#areOthersLost = true;
+        else this.#partner.responsesLost();
+        this.lost(reason);
+      },
+      upgraded: (rest) => this.#upgraded(rest),
+    };
+  }
+
+  #upgraded(rest: Uint8Array): void {
+    this.#partner?.upgraded();
+    const head = this.#head;
+    if (head?.status !== 101 || field(head.headers, 'sec-websocket-accept') === undefined) return;
+    const observer = this.#receiving?.openSocket?.() ?? unobserved;
+    this.#partner?.openSocket(observer, head);
+    this.decodeSocket(observer, head, 'server');
+    this.socket?.data(rest);
+  }
+}
+
+const unobserved: SocketObserver = { message() {}, damaged() {}, closed() {} };

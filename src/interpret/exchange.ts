@@ -1,9 +1,13 @@
-// HTTP exchanges as a summary lists them, whether or not they are in a bundle.
+// Exchanges as a summary lists them, whether or not they are in a bundle, and the choice of who follows one that
+// begins.
 
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
-import type { ExchangeObserver } from './connection.js';
-import type { ResponsesCall } from './responses-call.js';
+import type { Anomalies } from './anomalies.js';
+import type { ExchangeObserver, ExchangeRouter, SocketObserver, Where } from './connection.js';
+import { type CallSink, ResponsesCall, type Transport } from './responses-call.js';
+import { HttpCallObserver } from './responses-http.js';
+import { ResponsesSocket } from './responses-socket.js';
 import { toMs } from './time.js';
 import type { TokenUsage } from './token-usage.js';
 
@@ -19,6 +23,8 @@ export interface Exchange {
   startedAtUnixMs: number;
   /** When the last piece of the response was received. */
   lastAtUnixMs: number;
+  /** The messages of a WebSocket count as exchanges of their own when they are calls of the Responses API. */
+  transport: Transport;
   /** Of a call of the Responses API, undefined for every other exchange. */
   call: CallSummary | undefined;
 }
@@ -35,9 +41,27 @@ interface CallSummary {
   usage: TokenUsage | undefined;
 }
 
-/** A POST to `…/responses` below any base path. */
-export function isResponsesCall(head: RequestHead): boolean {
-  return head.method === 'POST' && pathOf(head.target).endsWith('/responses');
+/**
+ * Follows calls of the Responses API, at `…/responses` below any base path, and the frame of every other exchange.
+ * `begun` is told of each one in the order of the requests.
+ */
+export function routeExchanges(
+  sink: CallSink,
+  anomalies: Anomalies,
+  begun: (exchange: ResponsesCall | OtherExchange) => void,
+): ExchangeRouter {
+  return (head, where) => {
+    const isResponses = pathOf(head.target).endsWith('/responses');
+    if (isResponses && head.method === 'POST') {
+      const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
+      begun(call);
+      return new HttpCallObserver(call, anomalies);
+    }
+    const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
+    const other = new OtherExchange(head, where, isResponses ? openSocket : undefined);
+    begun(other);
+    return other;
+  };
 }
 
 export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Exchange {
@@ -49,6 +73,7 @@ export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Ex
     status: call.status,
     startedAtUnixMs: toMs(call.startedNs),
     lastAtUnixMs: toMs(call.lastNs),
+    transport: call.transport,
     call: {
       inTrace: outcome !== undefined,
       outcome: outcome ?? ended ?? 'unknown',
@@ -64,26 +89,29 @@ export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Ex
 
 /** An exchange of which only the frame is kept. */
 export class OtherExchange implements ExchangeObserver {
-  readonly #pid: number;
-  readonly #head: RequestHead;
+  readonly pid: number;
+  readonly head: RequestHead;
   readonly #startedNs: bigint;
   #lastNs: bigint;
   #status: number | undefined;
+  readonly openSocket: (() => SocketObserver) | undefined;
 
-  constructor(head: RequestHead, where: { pid: number; timeNs: bigint }) {
-    this.#head = head;
-    this.#pid = where.pid;
+  constructor(head: RequestHead, where: Where, openSocket?: () => SocketObserver) {
+    this.head = head;
+    this.openSocket = openSocket;
+    this.pid = where.pid;
     this.#startedNs = where.timeNs;
     this.#lastNs = where.timeNs;
   }
 
   summary(): Exchange {
     return {
-      pid: this.#pid,
-      ...target(this.#head),
+      pid: this.pid,
+      ...target(this.head),
       status: this.#status,
       startedAtUnixMs: toMs(this.#startedNs),
       lastAtUnixMs: toMs(this.#lastNs),
+      transport: 'http',
       call: undefined,
     };
   }

@@ -1,14 +1,13 @@
 // Evidence events in, trace bundles out. Owns the dispatch: bytes to connections, processes to the process
 // table, calls to the thread that they belong to. Where bundles are put on disk is interpret-bundle.ts.
 
-import type { CaptureStartEvent, EvidenceEvent, ExitEvent, TlsEvent } from '../evidence/event.js';
-import type { RequestHead } from '../protocol/http1-head.js';
+import type { CaptureStartEvent, EvidenceEvent, ExitEvent } from '../evidence/event.js';
 import type { TraceBundleWriter } from '../trace/bundle-writer.js';
 import type { Manifest } from '../trace/raw-event.js';
 import { Anomalies, type Anomaly } from './anomalies.js';
-import { type ExchangeRouter, HttpConnection } from './connection.js';
+import { Connections } from './connections.js';
 import { derivedUuid } from './derived-id.js';
-import { type Exchange, isResponsesCall, OtherExchange, summarize } from './exchange.js';
+import { type Exchange, type OtherExchange, routeExchanges, summarize } from './exchange.js';
 import type { JsonObject } from './json.js';
 import { Processes } from './processes.js';
 import { Redactor } from './redact.js';
@@ -20,7 +19,7 @@ import { toMs } from './time.js';
 export interface InterpretResult {
   /** Root thread ids of the bundles, in the order in which they began. */
   rootThreadIds: string[];
-  /** Every HTTP exchange seen, in the order of the requests. */
+  /** Every exchange seen, in the order of the requests. */
   exchanges: Exchange[];
   anomalies: Anomaly[];
   /** Secrets replaced in what was written. */
@@ -33,18 +32,20 @@ const TURN = 'turn';
 
 export class Interpreter {
   readonly #open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter;
-  readonly #connections = new Map<bigint, HttpConnection>();
   readonly #anomalies = new Anomalies();
   readonly #processes = new Processes();
   readonly #rollouts = new Map<string, Rollout>();
   readonly #threadOf = new Map<ResponsesCall, Thread>();
   readonly #exchanges: (ResponsesCall | OtherExchange)[] = [];
+  readonly #connections: Connections;
   #shared: Shared | undefined;
   #captureEndNs: bigint | undefined;
 
   /** `open` makes the writer of a bundle when the first call of its root thread has been read. */
   constructor(open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter) {
     this.#open = open;
+    const begun = (exchange: ResponsesCall | OtherExchange) => this.#exchanges.push(exchange);
+    this.#connections = new Connections(routeExchanges(this.#sink, this.#anomalies, begun), this.#anomalies);
   }
 
   /** Takes the next event. Events come in the order of the evidence. */
@@ -52,7 +53,7 @@ export class Interpreter {
     this.#shared ??= this.#begin(event.kind === 'capture-start' ? event : undefined);
     switch (event.kind) {
       case 'tls':
-        this.#connection(event).push(event);
+        this.#connections.push(event);
         return;
       case 'exec':
         this.#processes.exec(event);
@@ -69,7 +70,7 @@ export class Interpreter {
 
   /** Writes the bundles. Nothing may be pushed afterwards. */
   finish(): InterpretResult {
-    for (const connection of this.#connections.values()) connection.reportLosses();
+    this.#connections.finish();
     for (const rollout of this.#rollouts.values()) rollout.finish(this.#captureEndNs);
     const redactor = this.#shared?.redactor;
     return {
@@ -97,24 +98,6 @@ export class Interpreter {
     };
   }
 
-  #connection(event: TlsEvent): HttpConnection {
-    let connection = this.#connections.get(event.connection);
-    if (connection === undefined) {
-      connection = new HttpConnection(event, this.#route, this.#anomalies);
-      this.#connections.set(event.connection, connection);
-    }
-    return connection;
-  }
-
-  readonly #route: ExchangeRouter = (connection, head: RequestHead, timeNs) => {
-    const where = { pid: connection.pid, connection: connection.id, timeNs };
-    const exchange = isResponsesCall(head)
-      ? new ResponsesCall(head, where, this.#sink, this.#anomalies)
-      : new OtherExchange(head, where);
-    this.#exchanges.push(exchange);
-    return exchange;
-  };
-
   readonly #sink: CallSink = {
     requested: (call, request) => this.#requested(call, request),
     item: (call: ResponsesCall, item: JsonObject, timeNs: bigint) =>
@@ -128,7 +111,7 @@ export class Interpreter {
     if (ids === undefined || this.#shared === undefined) return;
     const { threadId, turnId, sessionId, subagentKind, requestKind } = ids;
     // Warm-ups and compactions are no inferences of a turn.
-    if (requestKind !== undefined && requestKind !== TURN) return;
+    if (call.isWarmUp || (requestKind !== undefined && requestKind !== TURN)) return;
     if (threadId === undefined || turnId === undefined) {
       this.#anomalies.add('no-thread', `process ${call.pid}, model ${call.model ?? 'unknown'}`);
       return;
@@ -160,12 +143,7 @@ export class Interpreter {
 
   #exit(event: ExitEvent): void {
     const exit = this.#processes.exit(event);
-    for (const [id, connection] of this.#connections) {
-      if (connection.pid !== event.pid) continue;
-      connection.finish(event.timeNs);
-      connection.reportLosses();
-      this.#connections.delete(id);
-    }
+    this.#connections.exit(event.pid, event.timeNs);
     for (const rollout of this.#rollouts.values()) {
       for (const thread of rollout.threads) thread.exited(event.pid, exit);
     }

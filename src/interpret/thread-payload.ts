@@ -8,11 +8,21 @@ import type { CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { type WireIds, workingDirectory } from './wire-ids.js';
 
-/** The body as it was sent; re-emitted only when it holds items that the reference refuses. */
-export function requestPayload(rollout: Rollout, request: CallRequest): RawPayloadRef {
-  if (request.input.every(isSupported)) return rollout.payload('inference_request', request.text);
+/**
+ * The body as it was sent; re-emitted only when it holds what the reference refuses: unknown items, or a response to
+ * continue that is not among the `completed` ones of the thread.
+ */
+export function requestPayload(
+  rollout: Rollout,
+  request: CallRequest,
+  completed: ReadonlySet<string>,
+): RawPayloadRef {
+  const { previous_response_id: previous, ...body } = request.body;
+  const isKnown = typeof previous !== 'string' || completed.has(previous);
+  if (isKnown && request.input.every(isSupported)) return rollout.payload('inference_request', request.text);
+  if (!isKnown) rollout.shared.anomalies.add('unknown-previous-response', previous);
   return rollout.payload('inference_request', {
-    ...request.body,
+    ...(isKnown ? request.body : { ...body, unknown_previous_response_id: previous }),
     input: request.input.filter(isSupported),
     ...setAside(rollout, request.input),
   });

@@ -41,6 +41,8 @@ export class Thread {
   readonly #of = new Map<ResponsesCall, { turn: Turn; inference: Inference }>();
   readonly #tools = new Map<string, ToolRun>();
   readonly #knownItems = new Set<string>();
+  /** Ids of completed responses: what a request may continue. */
+  readonly #responses = new Set<string>();
   #cwd: string | undefined;
 
   constructor(rollout: Rollout, id: string, ids: WireIds) {
@@ -117,6 +119,7 @@ export class Thread {
     if (end.kind === 'failed') this.#fail(turn, inference, end.error, timeNs);
     if (end.kind !== 'completed') return;
     inference.ended = 'completed';
+    if (call.responseId !== undefined) this.#responses.add(call.responseId);
     inference.endNs = timeNs;
     this.#event(timeNs, turn, {
       type: 'inference_completed',
@@ -192,7 +195,7 @@ export class Thread {
   #begin(call: ResponsesCall, request: CallRequest, turn: Turn): void {
     const id =
       call.ids?.inferenceCallId ??
-      derivedUuid(this.#rollout.shared.salt, 'inference', call.connection, call.startedNs);
+      derivedUuid(this.#rollout.shared.salt, 'inference', call.connection, call.startedNs, call.place);
     if (!this.#rollout.claim('inference', id)) return;
     const inference: Inference = {
       id,
@@ -212,7 +215,7 @@ export class Thread {
       codex_turn_id: turn.id,
       model: call.model ?? 'unknown',
       provider_name: providerName(call),
-      request_payload: requestPayload(this.#rollout, request),
+      request_payload: requestPayload(this.#rollout, request, this.#responses),
     });
   }
 

@@ -4,7 +4,7 @@
 /** Takes a direction's bytes in order. `data` may be a view that is reused after the call. */
 export interface ByteSink {
   data(bytes: Uint8Array): void;
-  /** `length` bytes that crossed the connection here are not known. */
+  /** `length` bytes that crossed the connection here are not known; infinite when not even their number is. */
   gap(length: number): void;
 }
 

@@ -41,8 +41,8 @@ export interface Http1Handler<Head> {
   end(end: MessageEnd): void;
   /** Not HTTP/1.1, or no longer in step with it. Bytes are dropped until a start line is found. */
   lost(reason: LossReason): void;
-  /** The connection speaks another protocol from here on; nothing more is decoded. */
-  upgraded(): void;
+  /** The connection speaks another protocol from here on; nothing more is decoded. `rest` is what came with the head. */
+  upgraded(rest: Uint8Array): void;
 }
 
 export type LossReason = 'gap' | 'malformed' | 'over-limit';
@@ -65,10 +65,10 @@ export function requestDecoder(handler: Http1Handler<RequestHead>): Http1Decoder
   });
 }
 
-/** Decodes responses. `requestMethod` is asked at each head for the method of the request it answers. */
+/** Decodes responses. `requestMethod` is asked at each head, also an interim one, for the method of the request it answers. */
 export function responseDecoder(
   handler: Http1Handler<ResponseHead>,
-  requestMethod: () => string | undefined,
+  requestMethod: (head: ResponseHead) => string | undefined,
 ): Http1Decoder<ResponseHead> {
   return new Http1Decoder(handler, {
     parseHead(startLine, fields) {
@@ -76,7 +76,7 @@ export function responseDecoder(
       const headers = parseFields(fields);
       return line === undefined || headers === undefined ? undefined : { ...line, headers };
     },
-    framing: (head) => responseFraming(head, requestMethod()),
+    framing: (head) => responseFraming(head, requestMethod(head)),
   });
 }
 
@@ -130,10 +130,12 @@ export class Http1Decoder<Head> {
           return;
         default:
           at = this.#collectLine(bytes, at);
+          if (this.#isUpgraded()) this.#handler.upgraded(bytes.subarray(at));
       }
     }
   }
 
+  /** `length` may be infinite: then nothing tells where the message goes on. */
   gap(length: number): void {
     switch (this.#state) {
       case 'open-body':
@@ -168,10 +170,10 @@ export class Http1Decoder<Head> {
 
   /**
    * The connection is over: the message that is still open is cut, also one whose body goes on until the close,
-   * for nobody saw the close. Harmless when called twice.
+   * unless the close was `seen`. Harmless when called twice.
    */
-  finish(): void {
-    if (this.#inMessage()) this.#end('cut');
+  finish(close: 'seen' | 'unseen' = 'unseen'): void {
+    if (this.#inMessage()) this.#end(close === 'seen' && this.#state === 'open-body' ? 'whole' : 'cut');
     this.#state = 'upgraded';
   }
 
@@ -261,7 +263,6 @@ export class Http1Decoder<Head> {
       case 'upgrade':
         this.#end('whole');
         this.#state = 'upgraded';
-        this.#handler.upgraded();
     }
   }
 
@@ -308,15 +309,31 @@ export class Http1Decoder<Head> {
     this.#handler.lost(reason);
   }
 
+  #isUpgraded(): boolean {
+    return this.#state === 'upgraded';
+  }
+
   #inMessage(): boolean {
     return this.#state !== 'head' && this.#state !== 'lost' && this.#state !== 'upgraded';
   }
 
   /** Only the start of a piece counts: a start line further in could be text inside a body. */
   #startsHere(bytes: Uint8Array): boolean {
-    const found = bytes.subarray(0, HTTP1_LIMITS.headBytes).indexOf(LF);
-    if (found === -1) return false;
-    const line = Buffer.from(bytes.subarray(0, found)).toString('utf8').replace(/\r$/, '');
-    return this.#role.parseHead(line, []) !== undefined;
+    const line = firstLine(bytes);
+    return line !== undefined && this.#role.parseHead(line, []) !== undefined;
   }
+}
+
+export function startsWithRequest(bytes: Uint8Array): boolean {
+  return parseRequestLine(firstLine(bytes) ?? '') !== undefined;
+}
+
+export function startsWithResponse(bytes: Uint8Array): boolean {
+  return parseStatusLine(firstLine(bytes) ?? '') !== undefined;
+}
+
+function firstLine(bytes: Uint8Array): string | undefined {
+  const found = bytes.subarray(0, HTTP1_LIMITS.headBytes).indexOf(LF);
+  if (found === -1) return undefined;
+  return Buffer.from(bytes.subarray(0, found)).toString('utf8').replace(/\r$/, '');
 }

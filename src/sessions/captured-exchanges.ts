@@ -1,10 +1,10 @@
 // The HTTP exchanges in the evidence of a capture, with every id on the wire that tells whose they are. Owns
 // this light pass over the evidence; the trace that is made of the same exchanges is src/interpret.
-import type { EvidenceEvent, TlsEvent } from '../evidence/event.js';
+import type { EvidenceEvent } from '../evidence/event.js';
 import { type EvidenceAnomaly, readEvidence } from '../evidence/reader.js';
 import { Anomalies, type Anomaly } from '../interpret/anomalies.js';
-import { HttpConnection } from '../interpret/connection.js';
-import { type Exchange, isResponsesCall, OtherExchange, summarize } from '../interpret/exchange.js';
+import { Connections } from '../interpret/connections.js';
+import { type Exchange, type OtherExchange, routeExchanges, summarize } from '../interpret/exchange.js';
 import { isObject, type JsonObject, stringAt } from '../interpret/json.js';
 import { ResponsesCall } from '../interpret/responses-call.js';
 import { type WireIds, wireIds } from '../interpret/wire-ids.js';
@@ -56,21 +56,36 @@ interface Pending extends Omit<CapturedExchange, 'exchange' | 'ids'> {
 
 /** Push-style: the events of the evidence in, their exchanges at the end. */
 export class ExchangeReader {
-  readonly #connections = new Map<bigint, HttpConnection>();
   readonly #processes = new CapturedProcesses();
   readonly #anomalies = new Anomalies();
   readonly #pending: Pending[] = [];
+  readonly #byExchange = new Map<ResponsesCall | OtherExchange, Pending>();
+  readonly #connections = new Connections(
+    routeExchanges(
+      {
+        // Only what bears no thread id itself needs to be found by what it says.
+        requested: (call, { input }) =>
+          call.ids?.threadId ?? collectIds(input, this.#byExchange.get(call)?.repeated),
+        item: (call, item: JsonObject) =>
+          call.ids?.threadId ?? collectIds([item], this.#byExchange.get(call)?.answered),
+        ended: () => {},
+      },
+      this.#anomalies,
+      (exchange) => this.#begun(exchange),
+    ),
+    this.#anomalies,
+  );
   #startedMs: number | undefined;
 
   push(event: EvidenceEvent): void {
     this.#startedMs ??= Number(event.timeNs / NS_PER_MS);
-    if (event.kind === 'tls') this.#connection(event).push(event);
-    if (event.kind === 'exit') this.#finish(event.pid, event.timeNs);
+    if (event.kind === 'tls') this.#connections.push(event);
+    if (event.kind === 'exit') this.#connections.exit(event.pid, event.timeNs);
     this.#processes.push(event);
   }
 
   finish(): Omit<Captured, 'damage'> {
-    for (const connection of this.#connections.values()) connection.reportLosses();
+    this.#connections.finish();
     return {
       startedMs: this.#startedMs,
       processes: this.#processes.all,
@@ -83,51 +98,24 @@ export class ExchangeReader {
     };
   }
 
-  #connection(event: TlsEvent): HttpConnection {
-    const known = this.#connections.get(event.connection);
-    if (known !== undefined) return known;
-    const process = this.#processes.of(event.pid);
-    const connection = new HttpConnection(
-      event,
-      ({ pid, id }, head, timeNs) => {
-        const [answered, repeated] = [new Set<string>(), new Set<string>()];
-        const observed = isResponsesCall(head)
-          ? new ResponsesCall(
-              head,
-              { pid, connection: id, timeNs },
-              {
-                // Only what bears no thread id itself needs to be found by what it says.
-                requested: ({ ids }, { input }) => ids?.threadId ?? collectIds(input, repeated),
-                item: ({ ids }, item: JsonObject) => ids?.threadId ?? collectIds([item], answered),
-                ended: () => {},
-              },
-              this.#anomalies,
-            )
-          : new OtherExchange(head, { pid, timeNs });
-        this.#pending.push({ process, observed, header: wireIds(head, {}), answered, repeated });
-        return observed;
-      },
-      this.#anomalies,
-    );
-    this.#connections.set(event.connection, connection);
-    return connection;
-  }
-
-  #finish(pid: number, timeNs: bigint): void {
-    for (const [id, connection] of this.#connections) {
-      if (connection.pid !== pid) continue;
-      connection.finish(timeNs);
-      connection.reportLosses();
-      this.#connections.delete(id);
-    }
+  #begun(observed: ResponsesCall | OtherExchange): void {
+    const pending: Pending = {
+      process: this.#processes.of(observed.pid),
+      observed,
+      header: wireIds(observed.head, {}),
+      answered: new Set(),
+      repeated: new Set(),
+    };
+    this.#pending.push(pending);
+    this.#byExchange.set(observed, pending);
   }
 }
 
-function collectIds(items: readonly unknown[], ids: Set<string>): void {
+function collectIds(items: readonly unknown[], ids: Set<string> | undefined): void {
   for (const item of items) {
     if (!isObject(item)) continue;
     for (const id of [stringAt(item, 'id'), stringAt(item, 'call_id')]) {
-      if (id !== undefined) ids.add(id);
+      if (id !== undefined) ids?.add(id);
     }
   }
 }

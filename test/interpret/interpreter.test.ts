@@ -511,6 +511,7 @@ describe('what is not told', () => {
         status: 200,
         startedAtUnixMs: 10,
         lastAtUnixMs: 20,
+        transport: 'http',
         call: undefined,
       },
     ]);

@@ -1,0 +1,193 @@
+// All connections of a capture: which bytes of the evidence are whose. OpenSSL's pieces name their connection; what an
+// AEAD implementation sees is one direction each, put together by pairing.ts. Owns the contexts and their reuse.
+
+import type { TlsEvent } from '../evidence/event.js';
+import { ByteStream } from '../protocol/byte-stream.js';
+import { TlsRecordStream } from '../protocol/tls-record.js';
+import type { Anomalies } from './anomalies.js';
+import { type ExchangeRouter, RequestStream, ResponseStream } from './connection.js';
+import { Pairing } from './pairing.js';
+
+type Direction = TlsEvent['direction'];
+
+/** Where the bytes of one source in the evidence go. */
+interface Channel {
+  readonly pid: number;
+  push(event: TlsEvent): void;
+  /** The process is gone, or no more evidence comes. */
+  finish(how: { ended: boolean; timeNs: bigint }): void;
+}
+
+export class Connections {
+  readonly #route: ExchangeRouter;
+  readonly #anomalies: Anomalies;
+  readonly #channels = new Map<string, Channel>();
+  readonly #pairings = new Map<number, Pairing>();
+
+  constructor(route: ExchangeRouter, anomalies: Anomalies) {
+    this.#route = route;
+    this.#anomalies = anomalies;
+  }
+
+  /** Takes the next event. Events come in the order of the evidence. */
+  push(event: TlsEvent): void {
+    const isRecord = event.additionalData !== undefined;
+    const key = isRecord ? `${event.connection} ${event.direction}` : `${event.connection}`;
+    let channel = this.#channels.get(key);
+    if (channel === undefined) {
+      channel = isRecord ? this.#context(event) : new WholeConnection(event, this.#route, this.#anomalies);
+      this.#channels.set(key, channel);
+    }
+    channel.push(event);
+  }
+
+  /** The process is gone: what was under way on its connections ends. */
+  exit(pid: number, timeNs: bigint): void {
+    for (const [key, channel] of this.#channels) {
+      if (channel.pid !== pid) continue;
+      channel.finish({ ended: true, timeNs });
+      this.#channels.delete(key);
+    }
+    this.#pairings.get(pid)?.giveUp();
+    this.#pairings.delete(pid);
+  }
+
+  /** No more events come. What is under way stays so. */
+  finish(): void {
+    for (const channel of this.#channels.values()) channel.finish({ ended: false, timeNs: 0n });
+    for (const pairing of this.#pairings.values()) pairing.giveUp();
+  }
+
+  #context(first: TlsEvent): Channel {
+    let pairing = this.#pairings.get(first.pid);
+    if (pairing === undefined) {
+      pairing = new Pairing(this.#anomalies);
+      this.#pairings.set(first.pid, pairing);
+    }
+    const { pid, connection } = first;
+    const place = { pid, connection };
+    if (first.direction === 'receive') {
+      const found = pairing;
+      const begin = () =>
+        new ResponseStream(place, (stream, head) => found.partner(stream, head), this.#anomalies);
+      return new AeadContext(first, begin, this.#anomalies);
+    }
+    const requests = pairing;
+    const begin = () => requests.add(new RequestStream(place, this.#route, this.#anomalies));
+    return new AeadContext(first, begin, this.#anomalies);
+  }
+}
+
+/** Both directions, as a library that owns the connection tells them. */
+class WholeConnection implements Channel {
+  readonly pid: number;
+  readonly #anomalies: Anomalies;
+  readonly #requests: RequestStream;
+  readonly #responses: ResponseStream;
+  readonly #streams: Record<Direction, ByteStream>;
+
+  constructor({ pid, connection }: TlsEvent, route: ExchangeRouter, anomalies: Anomalies) {
+    this.pid = pid;
+    this.#anomalies = anomalies;
+    this.#requests = new RequestStream({ pid, connection }, route, anomalies);
+    this.#responses = new ResponseStream(
+      { pid, connection },
+      () => this.#requests,
+      anomalies,
+      this.#requests,
+    );
+    this.#streams = { send: new ByteStream(this.#requests), receive: new ByteStream(this.#responses) };
+  }
+
+  push(event: TlsEvent): void {
+    this.#requests.timeNs = event.timeNs;
+    this.#responses.timeNs = event.timeNs;
+    const stream = this.#streams[event.direction];
+    if (event.missing > 0) stream.missing(event.offset, event.missing);
+    else stream.push(event.offset, event.data);
+  }
+
+  finish({ ended, timeNs }: { ended: boolean; timeNs: bigint }): void {
+    for (const stream of [this.#requests, this.#responses]) {
+      if (!ended) continue;
+      stream.timeNs = timeNs;
+      stream.finish();
+    }
+    this.#requests.giveUp();
+    reportLosses(this.#anomalies, this.#requests.where, this.#streams.send);
+    reportLosses(this.#anomalies, this.#responses.where, this.#streams.receive);
+  }
+}
+
+/** One AEAD context: the connections that use it one after the other, in one direction. */
+class AeadContext implements Channel {
+  readonly pid: number;
+  readonly #where: string;
+  readonly #begin: () => RequestStream | ResponseStream;
+  readonly #anomalies: Anomalies;
+  readonly #records: TlsRecordStream;
+  /** Undefined until there is application data. */
+  #stream: RequestStream | ResponseStream | undefined;
+  #timeNs = 0n;
+
+  constructor(
+    { pid, connection, direction }: TlsEvent,
+    begin: () => RequestStream | ResponseStream,
+    anomalies: Anomalies,
+  ) {
+    this.pid = pid;
+    this.#where = `connection ${connection} of process ${pid}, ${direction}`;
+    this.#begin = begin;
+    this.#anomalies = anomalies;
+    this.#records = new TlsRecordStream({
+      data: (bytes) => this.#data(bytes),
+      gap: (length) => this.#open().gap(length),
+      restart: () => this.#end('unseen'),
+      close: (clean) => this.#end(clean ? 'seen' : 'unseen'),
+    });
+  }
+
+  push({ offset, data, missing, additionalData, timeNs }: TlsEvent): void {
+    this.#timeNs = timeNs;
+    if (this.#stream !== undefined) this.#stream.timeNs = timeNs;
+    if (additionalData === undefined) return;
+    if (missing > 0) this.#records.missing(offset, missing, additionalData);
+    else this.#records.push(offset, data, additionalData);
+  }
+
+  finish({ ended, timeNs }: { ended: boolean; timeNs: bigint }): void {
+    if (ended) {
+      this.#timeNs = timeNs;
+      this.#end('unseen');
+    }
+    reportLosses(this.#anomalies, this.#where, this.#records);
+    const { foreign } = this.#records;
+    if (foreign > 0) this.#anomalies.add('not-tls', this.#where, foreign);
+  }
+
+  #data(bytes: Uint8Array): void {
+    if (this.#stream?.isReplacedBy(bytes)) this.#end('unseen');
+    this.#open().data(bytes);
+  }
+
+  #open(): RequestStream | ResponseStream {
+    this.#stream ??= this.#begin();
+    this.#stream.timeNs = this.#timeNs;
+    return this.#stream;
+  }
+
+  #end(close: 'seen' | 'unseen'): void {
+    if (this.#stream !== undefined) this.#stream.timeNs = this.#timeNs;
+    this.#stream?.finish(close);
+    this.#stream = undefined;
+  }
+}
+
+function reportLosses(
+  anomalies: Anomalies,
+  where: string,
+  { gaps, gapBytes, repeatedBytes }: ByteStream | TlsRecordStream,
+): void {
+  if (gaps > 0) anomalies.add('stream-gap', `${where}: ${gapBytes} bytes`, gaps);
+  if (repeatedBytes > 0) anomalies.add('repeated-bytes', `${where}: ${repeatedBytes} bytes`);
+}
