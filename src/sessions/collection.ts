@@ -8,7 +8,7 @@ import { type BundleThread, isBundle, readHomes, readTraceThreads } from './bund
 import { type MappedExchange, type MappedProcess, mapCapture } from './captured-bundle.js';
 import type { Captured } from './captured-exchanges.js';
 import { type Rollout, type RolloutOptions, readRollout } from './rollout-file.js';
-import { parseRolloutName, representations } from './rollout-name.js';
+import { parseRolloutName, parseUuid, representations } from './rollout-name.js';
 import { byCreation, findRollouts, NOT_A_ROLLOUT_NAME, type SkippedFile } from './rollout-search.js';
 
 interface OpenBundle {
@@ -108,9 +108,11 @@ export class Collection {
     const named = new Set<string>();
     if (isOurs && existsSync(join(directory, 'evidence'))) {
       const captured = await this.#openBundle(directory);
-      for (const { ids } of captured.exchanges) if (ids.threadId !== undefined) named.add(ids.threadId);
-      for (const { environmentThread } of captured.processes)
-        if (environmentThread !== undefined) named.add(environmentThread);
+      const ids = [
+        ...captured.exchanges.map((exchange) => exchange.ids.threadId),
+        ...captured.processes.map((process) => process.environmentThread),
+      ];
+      for (const id of ids) if (id !== undefined) named.add(parseUuid(id) ?? id);
       for (const home of homes) this.#wantHome(home, (id) => named.has(id), captured.startedMs ?? 0);
       return;
     }

@@ -3,7 +3,14 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { sessionMapCommand } from '../../src/commands/session-map.js';
-import { readSessionMap, type SessionMap } from '../../src/sessions/session-map.js';
+import {
+  type MapEntry,
+  mapSessions,
+  readSessionMap,
+  type SessionMap,
+} from '../../src/sessions/session-map.js';
+import { evidenceOf, wireRecording } from '../support/wire.js';
+import { makeCapture } from './captures.js';
 import { FIXTURES, fileName, idAt, line, recorded, temporaryDirectory } from './rollouts.js';
 
 const ROOT = '01a1f8e5-8183-7182-85ec-984a467dd28b';
@@ -25,6 +32,20 @@ function shape({ sessions }: SessionMap) {
     session_id,
     ...threads.map(({ thread_id }) => thread_id),
   ]);
+}
+
+async function run(...args: string[]): Promise<{ output: string; notes: string; exitCode: unknown }> {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const error = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const command = sessionMapCommand().exitOverride();
+  const program = new Command('agsight').exitOverride().option('--json').addCommand(command);
+  await program.parseAsync(['session-map', ...args], { from: 'user' });
+  const { exitCode } = process;
+  process.exitCode = undefined;
+  const [output, notes] = [log, error].map((spy) => spy.mock.calls.flat().join('\n'));
+  log.mockRestore();
+  error.mockRestore();
+  return { output: output ?? '', notes: notes ?? '', exitCode };
 }
 
 describe('a session map', () => {
@@ -263,19 +284,6 @@ describe('a session map of a bundle', () => {
 });
 
 describe('agsight session-map', () => {
-  async function run(...args: string[]): Promise<{ output: string; notes: string; exitCode: unknown }> {
-    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-    const error = vi.spyOn(console, 'error').mockImplementation(() => {});
-    const program = new Command('agsight').option('--json').addCommand(sessionMapCommand());
-    await program.parseAsync(['session-map', ...args], { from: 'user' });
-    const { exitCode } = process;
-    process.exitCode = undefined;
-    const [output, notes] = [log, error].map((spy) => spy.mock.calls.flat().join('\n'));
-    log.mockRestore();
-    error.mockRestore();
-    return { output: output ?? '', notes: notes ?? '', exitCode };
-  }
-
   it('prints a tree of threads with their sums', async () => {
     const { output, notes, exitCode } = await run(join(FIXTURES, '0.169.0/agents'));
     const rows = output.split('\n').map((row) => row.split(/ {2,}/).slice(0, 8));
@@ -309,5 +317,118 @@ describe('agsight session-map', () => {
 
   it('says so when there is nothing', async () => {
     expect(await run(temporaryDirectory())).toMatchObject({ output: 'no sessions found', exitCode: 0 });
+  });
+});
+
+describe('the tree of a session', () => {
+  it('marks threads whose parent is not there', async () => {
+    const [root = '', alpha = '', beta = ''] = recorded('0.169.0/agents');
+    const orphans = async (paths: string[]) =>
+      (await readSessionMap(paths)).sessions.flatMap(({ threads }) => threads.map(({ orphan }) => orphan));
+    expect(await orphans([root, alpha, beta])).toEqual([false, false, false]);
+    expect(await orphans([alpha, beta])).toEqual([true, true]);
+    const { output } = await run(alpha);
+    expect(output).toMatch(/subagent, orphan/);
+  });
+
+  it('has turns, with what each spent', async () => {
+    const { sessions } = await readSessionMap(recorded('0.169.0/resume'));
+    const turns = sessions[0]?.threads[0]?.turn_list ?? [];
+    expect(turns.map(({ status, usage }) => [status, usage.total_tokens])).toEqual([
+      ['completed', 260],
+      ['completed', 130],
+      ['completed', 130],
+    ]);
+    const { output } = await run('--turns', ...recorded('0.169.0/resume'));
+    expect(output.match(/^ {2}\S+ +turn, completed/gm)).toHaveLength(3);
+  });
+});
+
+describe('filters', () => {
+  const FORK = '01a1f8e5-c08a-7591-bb94-501c890860fd';
+
+  async function kept(...args: string[]): Promise<string[]> {
+    const { output } = await run(
+      '--json',
+      ...args,
+      ...recorded('0.169.0/agents'),
+      ...recorded('0.169.0/fork'),
+    );
+    const { sessions }: SessionMap = JSON.parse(output);
+    for (const { usage, threads } of sessions)
+      expect(usage.total_tokens).toBe(threads.reduce((sum, thread) => sum + thread.usage.total_tokens, 0));
+    return sessions.flatMap(({ threads }) => threads.map(({ thread_id }) => thread_id));
+  }
+
+  it('keep a session, a thread, a time or a directory', async () => {
+    const all = await kept();
+    expect(all).toHaveLength(5);
+    const [, , , original = ''] = all;
+    expect(await kept('--session', ROOT)).toEqual([ROOT, ALPHA, BETA]);
+    expect(await kept('--session', ROOT.replaceAll('-', ''), '--thread', ALPHA)).toEqual([ALPHA]);
+    expect(await kept('--thread', FORK)).toEqual([FORK]);
+    expect(await kept('--thread', 'nothing')).toEqual([]);
+    expect(await kept('--since', '2026-11-20T12:19:20Z')).toEqual([original, FORK]);
+    expect(await kept('--until', '2026-11-20T12:19:20Z')).toEqual([ROOT, ALPHA, BETA]);
+    expect(await kept('--since', '2026-11-20T12:19:28Z', '--until', '2026-11-20T12:19:28.9Z')).toEqual([
+      original,
+    ]);
+    expect(await kept('--since', '2026-11-20', '--until', '2026-11-20')).toEqual(all);
+    expect(await kept('--until', '2026-11-18')).toEqual([]);
+    expect(await kept('--cwd', '/home/me/work/0.169.0/fork')).toEqual([original, FORK]);
+    expect(await kept('--cwd', '/home/me/work/0.169.0/for')).toEqual([]);
+    expect(await kept('--cwd', '/')).toEqual(all);
+  });
+
+  it('keep the processes and exchanges of the threads kept', async () => {
+    const { bundle } = makeCapture(evidenceOf(wireRecording('agents')));
+    const alpha = '01a1f929-9340-7783-be03-729d27ef07ef';
+    const { sessions, processes, exchanges } = await readSessionMap([bundle], { threadId: alpha });
+    expect(sessions.flatMap(({ threads }) => threads.map(({ thread_id }) => thread_id))).toEqual([alpha]);
+    expect(processes.map(({ threads }) => threads.map(({ thread_id }) => thread_id))).toEqual([
+      [alpha],
+      [alpha],
+    ]);
+    expect(new Set(exchanges.map(({ thread_id }) => thread_id))).toEqual(new Set([alpha]));
+  });
+
+  it('refuse what is no time', async () => {
+    const error = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+    await expect(run('--since', 'yesterday')).rejects.toThrow(/Not a day/);
+    error.mockRestore();
+  });
+});
+
+describe('mapSessions', () => {
+  it('gives the entries of the map one at a time, which --ndjson prints', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'rollout-x.jsonl'), '');
+    const { bundle } = makeCapture(evidenceOf(wireRecording('exec')));
+    const paths = [bundle, directory, ...recorded('0.169.0/agents')];
+    const map = await readSessionMap(paths);
+    const entries: MapEntry[] = [];
+    for await (const entry of mapSessions(paths)) entries.push(entry);
+    const kinds = new Set(entries.map(({ type }) => type));
+    expect([...kinds]).toEqual(['session', 'process', 'exchange', 'skipped']);
+    const { sessions, processes, exchanges, skipped } = map;
+    expect(entries.map(({ type: _, ...rest }) => rest)).toEqual([
+      ...sessions,
+      ...processes,
+      ...exchanges,
+      ...skipped,
+    ]);
+    const { output, exitCode } = await run('--ndjson', ...paths);
+    expect(output.split('\n').map((text) => JSON.parse(text))).toEqual(entries);
+    expect(exitCode).toBe(3);
+  });
+
+  it('prints processes and exchanges below the sessions', async () => {
+    const { bundle } = makeCapture(evidenceOf(wireRecording('agents')));
+    const { output, notes } = await run(bundle);
+    expect(output).toMatch(/^Process +Role +Started/m);
+    expect(output).toMatch(/^100 +client\?/m);
+    expect(output).toMatch(/listening ports were not recorded/);
+    expect(output).toMatch(/^14 exchanges: 14 by header$/m);
+    expect(notes).toMatch(/no rollout file of this thread was found/);
   });
 });

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { isCodex } from '../../src/sessions/agent-role.js';
+import { readSessionMap } from '../../src/sessions/session-map.js';
+import { captureEnd, captureStart, execEvent } from '../support/wire.js';
+import { at, exchange, makeCapture } from './captures.js';
+import { idAt } from './rollouts.js';
+
+function ran(path: string, argv: string[]) {
+  const process = { pid: 1, startedNs: 0n, endedNs: undefined, parentPid: undefined, parent: undefined };
+  return isCodex({ ...process, exec: { path, argv }, environmentThread: undefined });
+}
+
+describe('isCodex', () => {
+  it.each(['/usr/bin/codex', '/opt/codex-0.169.0', '/x/codex-x86_64-unknown-linux-musl', 'C:/codex.exe'])(
+    'knows %s',
+    (path) => {
+      expect(ran(path, [path, 'exec'])).toBe(true);
+    },
+  );
+
+  it('takes neither files that are edited nor its own helpers for an agent', () => {
+    expect(ran('/usr/bin/vim', ['vim', 'codex.md'])).toBe(false);
+    expect(ran('/opt/codex-tools/x', ['/opt/codex-tools/x'])).toBe(false);
+    expect(ran('/usr/bin/codexify', ['codexify'])).toBe(false);
+    expect(ran('/usr/bin/codex', ['codex-linux-sandbox', '--', 'ls'])).toBe(false);
+    expect(ran('/usr/bin/codex', ['apply_patch'])).toBe(false);
+    expect(ran('/usr/bin/renamed', ['codex', 'exec'])).toBe(true);
+  });
+});
+
+describe('the role of a process', () => {
+  const start = (pid: number, ms: number, argv: string[], parentPid = 1) =>
+    execEvent(at(ms), { pid, parentPid, execPath: `/usr/bin/${argv[0]}`, argv });
+
+  it('rests on command line, parent and exchanges, and says what it lacks', async () => {
+    const { bundle } = makeCapture([
+      captureStart(at(-1)),
+      start(10, 0, ['codex', 'app-server', '--listen', 'ws://127.0.0.1:4500']),
+      start(20, 1, ['codex', 'exec', '--', '--listen']),
+      start(21, 2, ['bash', '-c', 'codex exec'], 20),
+      start(22, 3, ['codex', 'exec'], 21),
+      start(30, 4, ['my-agent']),
+      ...exchange({ pid: 30, ms: 10, headers: [`thread-id: ${idAt(1)}`] }),
+      ...exchange({ pid: 40, ms: 20, headers: [`thread-id: ${idAt(2)}`] }),
+      ...exchange({ pid: 50, ms: 30, method: 'GET', path: '/' }),
+      captureEnd(at(60)),
+    ]);
+    const { processes } = await readSessionMap([bundle]);
+    expect(processes.map(({ pid, role, role_certain }) => [pid, role, role_certain])).toEqual([
+      [10, 'gateway', true],
+      [20, 'client', false],
+      [22, 'worker', false],
+      [30, 'client', false],
+      [40, 'client', false],
+      [50, null, null],
+    ]);
+    expect(processes.map(({ role_because }) => role_because)).toEqual([
+      'its command line says --listen ws://127.0.0.1:4500',
+      expect.stringMatching(/no other process of the agent started it; listening ports were not recorded/),
+      expect.stringMatching(/process 20 of the same agent started it; .* may be a gateway/),
+      expect.stringMatching(/no other/),
+      expect.stringMatching(/ran before the capture began/),
+      null,
+    ]);
+  });
+});
