@@ -3,6 +3,7 @@
 
 import { aarch64Code } from './aarch64-code.js';
 import type { AddressMap } from './address-map.js';
+import { boringsslNeedle, findBoringssl } from './boringssl.js';
 import { scanCode } from './code-scan.js';
 import { type FunctionTable, readFunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
@@ -56,7 +57,7 @@ export function surveyProgram(
       patterns: nothing(`${bytes} bytes of ${what}, more than the ${limit} that are searched`),
     };
   }
-  const needles = [...anchorNeedles, ...versionNeedles];
+  const needles = [...anchorNeedles, ...versionNeedles, boringsslNeedle];
   const places = search(
     file,
     text.map((range) => ({ ...range, needles })),
@@ -64,11 +65,25 @@ export function surveyProgram(
   );
   const placesOf = (wanted: readonly Buffer[]) => wanted.map((needle) => places.get(needle) ?? []);
   const versions = readVersions(file, placesOf(versionNeedles));
-  if (functions === undefined) {
-    return { versions, patterns: nothing('no .eh_frame_hdr to tell where functions start') };
-  }
   const machine = headers.arch === 'x86_64' ? x8664Code(headers.isFixed) : aarch64Code;
   const texts = locateAnchors(file, map, placesOf(anchorNeedles));
+  const [boringssl = []] = placesOf([boringsslNeedle]);
+  // The texts of OpenSSL's error reports tell more, where they are.
+  if (boringssl.length > 0 && texts?.byAnchor.has('opensslFile') !== true) {
+    // Perhaps without frames, and so outside of what frames call code.
+    const ranges = segments
+      .filter(({ executable }) => executable)
+      .map(({ offset, fileSize }) => ({ offset, length: fileSize }));
+    const input = { file, map, machine, ranges, places: boringssl, windowBytes };
+    const none = nothing('no byte patterns of BoringSSL for aarch64');
+    return {
+      versions: { ...versions, openssl: versions.openssl ?? 'BoringSSL' },
+      patterns: headers.arch === 'x86_64' ? findBoringssl(input) : none,
+    };
+  }
+  if (functions === undefined) {
+    return { versions, patterns: nothing('no .eh_frame to tell where functions start') };
+  }
   const scan = scanCode({
     file,
     map,
@@ -88,7 +103,7 @@ export function surveyProgram(
 
 /**
  * File ranges of code and of read-only data. Some linkers put both into one segment: there, code is what lies
- * between the first function and the last one.
+ * between the first function and the last one, or it may be anything where functions are unknown.
  */
 function divide(
   segments: readonly Segment[],
@@ -102,8 +117,13 @@ function divide(
   for (const segment of segments) {
     const { vaddr, fileSize, executable } = segment;
     const end = vaddr + fileSize;
-    if (!executable || functions === undefined) {
+    if (!executable) {
       add(text, segment, vaddr, end);
+      continue;
+    }
+    if (functions === undefined) {
+      add(code, segment, vaddr, end);
+      if (!segments.some((other) => !other.executable)) add(text, segment, vaddr, end);
       continue;
     }
     const within = (address: number) => Math.min(Math.max(address, vaddr), end);
