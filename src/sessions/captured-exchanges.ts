@@ -55,7 +55,7 @@ interface Pending extends Omit<CapturedExchange, 'exchange' | 'ids'> {
 }
 
 /** Push-style: the events of the evidence in, their exchanges at the end. */
-export class ExchangeReader {
+class ExchangeReader {
   readonly #processes = new CapturedProcesses();
   readonly #anomalies = new Anomalies();
   readonly #pending: Pending[] = [];

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { arrayAt, objectAt, parseObject } from '../interpret/json.js';
 
 /** Largest document that is read: it has to be in memory as a whole. */
-export const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024;
+const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024;
 
 /**
  * The document as the lines that the next versions wrote.

@@ -283,6 +283,29 @@ describe('RolloutScan', () => {
     ]);
   });
 
+  it('sees what a crash leaves in lines that it need not parse', () => {
+    const meta = line('session_meta', { id: child });
+    const item = line('response_item', { type: 'message', content: [{ text: 'a } b' }] });
+    const count = tokenCount(70, 70);
+    const damage = (text: string) => scanLines(child, [meta, text, count])?.warnings;
+    expect(damage(item)).toEqual([]);
+    expect(damage(line('response_item', { text: '}{"timestamp":"' }))).toEqual([]);
+    expect(damage(`${item}${count}`)).toEqual([expect.stringMatching(/^line 2 .* is no JSON object/)]);
+    expect(damage(item.slice(0, -8))).toEqual([expect.stringMatching(/^line 2/)]);
+    expect(damage(`${item}${'\0'.repeat(9)}`)).toEqual([expect.stringMatching(/^line 2/)]);
+    expect(damage(`${item.slice(0, -30)}\0${item.slice(-29)}`)).toEqual([expect.stringMatching(/^line 2/)]);
+  });
+
+  it('reads lines with blanks and with their keys in another order', () => {
+    const info = { total_token_usage: { total_tokens: 7 } };
+    const rows = [
+      { payload: { id: child, cwd: '/w' }, type: 'session_meta' },
+      { type: 'event_msg', payload: { info, type: 'token_count' } },
+    ];
+    const pretty = rows.map((row) => JSON.stringify(row, null, 1).replaceAll('\n', ' '));
+    expect(scanLines(child, pretty)).toMatchObject({ cwd: '/w', usage: { total_tokens: 7 }, warnings: [] });
+  });
+
   it('keeps the warnings of a hopeless file short', () => {
     const warnings = scanLines(child, Array(1000).fill('?'))?.warnings ?? [];
     expect(warnings).toHaveLength(21);
