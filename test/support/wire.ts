@@ -17,8 +17,18 @@ export interface WireRecording {
   /** Version of Codex. */
   codex: string;
   startedAtUnixMs: number;
-  /** Milliseconds since the start, connection, `s`ent or `r`eceived, bytes as Latin-1, number of the process. */
-  pieces: [atMs: number, connection: number, direction: 's' | 'r', bytes: string, run: number][];
+  /**
+   * Milliseconds since the start, connection or AEAD context, `s`ent or `r`eceived, bytes as Latin-1, number of the
+   * process, and for the plaintext of a TLS record what was authenticated beside it, as Latin-1.
+   */
+  pieces: [
+    atMs: number,
+    connection: number,
+    direction: 's' | 'r',
+    bytes: string,
+    run: number,
+    additionalData?: string,
+  ][];
   /** Commands that tool calls ran. */
   processes: {
     threadId: string;
@@ -112,6 +122,64 @@ export class Wire {
   }
 }
 
+/** The TLS records of one AEAD context, with their offsets. TLS 1.3 unless told otherwise. */
+export class Records {
+  #offset = 0;
+  readonly #context: number;
+  readonly #direction: TlsEvent['direction'];
+  readonly #pid: number;
+
+  constructor(context: number, direction: TlsEvent['direction'], pid = CODEX_PID) {
+    this.#context = context;
+    this.#direction = direction;
+    this.#pid = pid;
+  }
+
+  /** Records of at most 16 KiB that hold `content`. Text is UTF-8. */
+  content(content: string | Uint8Array, timeNs: bigint, type = APPLICATION_DATA, padding = 0): TlsEvent[] {
+    const bytes = Buffer.from(content);
+    const events: TlsEvent[] = [];
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      const part = bytes.subarray(at, at + PIECE_BYTES);
+      const plaintext = Buffer.concat([part, Buffer.from([type]), Buffer.alloc(padding)]);
+      events.push(this.record(plaintext, timeNs, tls13AdditionalData(plaintext.length)));
+    }
+    return events;
+  }
+
+  /** One record, or whatever else an AEAD function was called for. */
+  record(plaintext: Uint8Array, timeNs: bigint, additionalData: Uint8Array): TlsEvent {
+    const offset = this.#offset;
+    this.#offset += plaintext.length;
+    const place = { direction: this.#direction, connection: BigInt(this.#context), offset };
+    return {
+      ...codex,
+      pid: this.#pid,
+      kind: 'tls',
+      timeNs,
+      library: 'aws-lc',
+      ...place,
+      data: plaintext,
+      missing: 0,
+      additionalData,
+    };
+  }
+
+  /** `bytes` of the context are lost. */
+  skip(bytes: number): void {
+    this.#offset += bytes;
+  }
+}
+
+const APPLICATION_DATA = 23;
+const TAG_BYTES = 16;
+
+/** The header of a TLS 1.3 record with `plaintextBytes` in it. */
+export function tls13AdditionalData(plaintextBytes: number): Uint8Array {
+  const length = plaintextBytes + TAG_BYTES;
+  return Uint8Array.from([APPLICATION_DATA, 3, 3, length >> 8, length & 0xff]);
+}
+
 export function execEvent(timeNs: bigint, fields: Partial<ExecEvent>): ExecEvent {
   return {
     ...codex,
@@ -137,11 +205,21 @@ export function evidenceOf(recording: WireRecording, pieceBytes = PIECE_BYTES): 
   const at = (ms: number) => BigInt(recording.startedAtUnixMs + ms) * 1_000_000n;
   const connections = new Map<number, Wire>();
   const events: EvidenceEvent[] = [];
-  for (const [ms, connection, direction, bytes, run] of recording.pieces) {
+  const contexts = new Map<string, Records>();
+  for (const [ms, connection, sentOrReceived, bytes, run, additionalData] of recording.pieces) {
+    const direction = sentOrReceived === 's' ? 'send' : 'receive';
+    if (additionalData !== undefined) {
+      const key = `${connection} ${direction}`;
+      const records = contexts.get(key) ?? new Records(connection, direction, CODEX_PID + run);
+      contexts.set(key, records);
+      const authenticated = Buffer.from(additionalData, 'latin1');
+      events.push(records.record(Buffer.from(bytes, 'latin1'), at(ms), authenticated));
+      continue;
+    }
     const wire = connections.get(connection) ?? new Wire(connection, CODEX_PID + run);
     connections.set(connection, wire);
     const data = Buffer.from(bytes, 'latin1');
-    events.push(...wire.piece(direction === 's' ? 'send' : 'receive', data, at(ms), pieceBytes));
+    events.push(...wire.piece(direction, data, at(ms), pieceBytes));
   }
   for (const [index, command] of recording.processes.entries()) {
     const pid = COMMAND_PID + index;
