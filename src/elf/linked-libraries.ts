@@ -1,7 +1,7 @@
 // The TLS libraries that a program has the loader load: which files they are, by the rules of ld.so as far as files
 // alone tell them. What a running process has really loaded is in its memory map, which src/capture reads.
 
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readlinkSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AgsightError } from '../errors.js';
 import { createAddressMap } from './address-map.js';
@@ -26,6 +26,8 @@ const commonDirectories = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/loc
 export function linkedTlsLibraries(path: string): string[] {
   const found = new Set<string>();
   const seen = new Set<string>();
+  // A process may see other files than we do; its program is looked at from where it stands.
+  const root = /^\/proc\/\d+(?=\/exe$)/.exec(path)?.[0].concat('/root') ?? '';
   const first = readLinks(path);
   let waiting = [first];
   while (waiting.length > 0 && seen.size < maxLibraries) {
@@ -34,7 +36,7 @@ export function linkedTlsLibraries(path: string): string[] {
       for (const name of dynamic?.needed ?? []) {
         if (seen.has(name) || seen.size >= maxLibraries) continue;
         seen.add(name);
-        const library = locate(name, [...directories, ...first.directories], first.arch);
+        const library = locate(name, [...directories, ...first.directories], first.arch, root);
         if (library === undefined) continue;
         if (tlsLibrary.test(name)) found.add(library.path);
         next.push(library);
@@ -57,24 +59,32 @@ function readLinks(path: string): Links {
   try {
     const headers = readHeaders(file);
     const dynamic = readDynamicSection(file, headers, createAddressMap(headers.segments));
-    const origin = dirname(realpathSync(path));
     const directories = (dynamic?.searchPath ?? '')
       .split(':')
       .filter((directory) => directory !== '')
-      .map((directory) => directory.replace(/\$(?:ORIGIN|\{ORIGIN\})/g, origin));
+      .map((directory) => directory.replace(/\$(?:ORIGIN|\{ORIGIN\})/g, () => originOf(path)));
     return { path, arch: headers.arch, dynamic, directories };
   } finally {
     file.close();
   }
 }
 
-function locate(name: string, directories: readonly string[], arch: Arch): Links | undefined {
+/** The directory of the file behind `path`, which may be the program of a process whose file is gone. */
+function originOf(path: string): string {
+  try {
+    return dirname(realpathSync(path));
+  } catch {
+    return dirname(/^\/proc\/\d+\/exe$/.test(path) ? readlinkSync(path) : path);
+  }
+}
+
+function locate(name: string, directories: readonly string[], arch: Arch, root: string): Links | undefined {
   const candidates = name.includes('/')
     ? [name]
     : [...directories, ...systemDirectories[arch], ...commonDirectories].map((directory) =>
         join(directory, name),
       );
-  for (const candidate of candidates) {
+  for (const candidate of candidates.map((path) => join(root, path))) {
     if (!existsSync(candidate)) continue;
     try {
       const links = readLinks(candidate);

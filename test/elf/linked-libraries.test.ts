@@ -1,4 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { linkedTlsLibraries } from '../../src/elf/linked-libraries.js';
 import { inspectProgram } from '../../src/elf/program.js';
@@ -63,6 +65,28 @@ describe('linked TLS libraries', () => {
     expect(report.linked).toMatchObject([{ path: libssl, tls: [{ library: 'openssl', tier: 'symbol' }] }]);
     expect(report.linked[0]?.tls[0]?.offsets).toMatchObject({ ssl_write: offsets.get('SSL_write_ex') });
     expect(inspectProgram(path, { tier: 'table' }).linked).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')('are those of a process whose program was replaced', async () => {
+    const source = `${main.replace('return get();', 'return sleep(60) + get();')}\nunsigned sleep(unsigned);`;
+    const path = workshop.compile('running', `unsigned sleep(unsigned); ${source}`, [
+      workshop.path('lib/libhttp.so'),
+      `-Wl,-rpath-link,${workshop.path('lib')}`,
+      ...rpath('$ORIGIN/lib'),
+    ]);
+    const child = spawn(path, { stdio: 'ignore' });
+    try {
+      await once(child, 'spawn');
+      const exe = `/proc/${child.pid}/exe`;
+      const root = `/proc/${child.pid}/root`;
+      expect(linkedTlsLibraries(exe)).toEqual([`${root}${libssl}`]);
+      rmSync(path);
+      writeFileSync(path, 'another file');
+      const report = inspectProgram(exe);
+      expect(report).toMatchObject({ path: exe, tls: [], linked: [{ path: `${root}${libssl}` }] });
+    } finally {
+      child.kill();
+    }
   });
 
   it('are not followed by a program that holds the functions itself', () => {

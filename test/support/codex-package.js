@@ -61,14 +61,14 @@ export async function fetchCodex(version, { arch = process.arch, cache = default
 }
 
 /**
- * Up to 0.95, one package held the programs of all platforms.
+ * Up to 0.98, one package held the programs of all platforms.
  *
  * @param {string} version
  * @param {string} arch
  */
 function packageSpec(version, arch) {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  const hasAll = major === 0 && minor <= 95;
+  const hasAll = major === 0 && minor <= 98;
   return hasAll ? `@openai/codex@${version}` : `@openai/codex@${version}-linux-${arch}`;
 }
 
