@@ -9,7 +9,7 @@ import { type Line, LineSplitter, MAX_LINE_BYTES } from './line-splitter.js';
 import { readRolloutBytes } from './rollout-bytes.js';
 import { readDocument } from './rollout-document.js';
 import { isPrompt, type RolloutRow, readLine } from './rollout-line.js';
-import { parseRolloutName, parseUuid } from './rollout-name.js';
+import { parseRolloutName, parseUuid, type RolloutName } from './rollout-name.js';
 import { readThreadMeta, type ThreadMeta } from './thread-meta.js';
 import { addUsage, noUsage, type TokenUsage, UsageMeter, usageAt } from './token-usage.js';
 import { type Turn, Turns } from './turns.js';
@@ -78,6 +78,7 @@ export async function readRollout(path: string, options: RolloutOptions = {}): P
 /** Push-style reader of one rollout file: bytes in chunks of any size, the result at the end. */
 export class RolloutScan {
   readonly #path: string;
+  readonly #name: RolloutName | undefined;
   readonly #options: RolloutOptions;
   readonly #lines = new LineSplitter();
   readonly #turns = new Turns();
@@ -99,7 +100,8 @@ export class RolloutScan {
   constructor(path: string, options: RolloutOptions = {}) {
     this.#path = path;
     this.#options = options;
-    this.#threadId = parseRolloutName(basename(path))?.threadId;
+    this.#name = parseRolloutName(basename(path));
+    this.#threadId = this.#name?.threadId;
   }
 
   push(chunk: Uint8Array): void {
@@ -114,8 +116,7 @@ export class RolloutScan {
     const meta = this.#meta ?? readThreadMeta({});
     if (this.#meta === undefined)
       this.warn('there is no session_meta line: session and origin are not known');
-    const localTime = parseRolloutName(basename(this.#path))?.localTime;
-    const { clocks, warnings } = compareClocks(localTime, threadId, meta.timestamp ?? undefined);
+    const { clocks, warnings } = compareClocks(this.#name?.localTime, threadId, meta.timestamp ?? undefined);
     for (const warning of warnings) this.warn(warning);
     const missingOrigin = this.#history.isGuess ? this.#origin?.threadId : undefined;
     if (missingOrigin !== undefined)

@@ -6,7 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readSessionMap } from '../../src/sessions/session-map.js';
 import { generateRollouts } from '../support/rollout-generator.js';
-import { FIXTURES, fileName, idAt, line, MADE_MS, scanLines, temporaryDirectory } from './rollouts.js';
+import {
+  FIXTURES,
+  fileName,
+  idAt,
+  line,
+  MADE_MS,
+  scanLines,
+  temporaryDirectory,
+  tokenCount,
+} from './rollouts.js';
 
 const MINUTE = 60_000;
 
@@ -151,6 +160,14 @@ describe('copied history', () => {
       total: 0,
     });
     expect(scanLines(B, late, nameOf(B), { countsOf })?.usage.total_tokens).toBe(2001);
+  });
+
+  it('ends where a count equals one that was copied before', () => {
+    const countsOf = () => scanLines(A, root)?.counts;
+    const meta = { forked_from_id: A };
+    const copy = tell({ id: B, atMs: 2 * MINUTE, meta, copied: root, spent: [], total: 0 });
+    const again = tokenCount(1000, 1000);
+    expect(scanLines(B, [...copy, again], nameOf(B), { countsOf })?.usage.total_tokens).toBe(1000);
   });
 
   it('is found without any mark but the second session_meta', () => {
