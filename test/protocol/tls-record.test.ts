@@ -168,6 +168,14 @@ describe('a context', () => {
     expect([stream.gaps, stream.gapBytes]).toEqual([1, 100]);
   });
 
+  test('does not wait for the rest of a handshake message that is lost', () => {
+    const { told, push, skip } = listener();
+    push(inner(message(4, 60).slice(0, 30), HANDSHAKE));
+    skip(40);
+    push(inner(message(20, 12), HANDSHAKE));
+    expect(told).toEqual(['gap Infinity', 'restart']);
+  });
+
   test('knows the length of a lost record only where the type is not in it', () => {
     const { told, push, missing, stream } = listener();
     missing(100, tls13AdditionalData(100));

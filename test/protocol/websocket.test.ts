@@ -124,13 +124,19 @@ describe('compression', () => {
     for (const compression of [takeover, noTakeover]) {
       const deflater = new Deflater(compression.contextTakeover);
       const { told, decoder } = listener({ compression });
-      const first = frame(await deflater.compress(json('first')), { compressed: true });
-      decoder.data(first.subarray(0, 4));
-      decoder.gap(first.length - 4);
-      decoder.data(frame(await deflater.compress(json('first')), { compressed: true }));
+      const compressed = async (text: string) => frame(await deflater.compress(text), { compressed: true });
+      decoder.data(await compressed(json('first')));
+      const second = await compressed(json('second'));
+      decoder.data(second.subarray(0, 4));
+      decoder.gap(second.length - 4);
+      decoder.data(await compressed(json('second')));
       decoder.data(frame(json('plain')));
-      const second = compression.contextTakeover ? 'damaged undecodable' : `text ${json('first')}`;
-      expect(told).toEqual(['damaged gap', second, `text ${json('plain')}`]);
+      expect(told).toEqual([
+        `text ${json('first')}`,
+        'damaged gap',
+        compression.contextTakeover ? 'damaged undecodable' : `text ${json('second')}`,
+        `text ${json('plain')}`,
+      ]);
     }
   });
 
@@ -245,6 +251,21 @@ describe('lost bytes', () => {
     decoder.data(frame(Buffer.from('not deflate'), { compressed: true }));
     decoder.data(frame(await new Deflater(false).compress(json('second')), { compressed: true }));
     expect(told).toEqual(['lost gap', `text ${json('second')}`]);
+  });
+
+  test('cost all compressed messages after them that may refer to what was lost', async () => {
+    const { told, decoder } = listener({ compression: takeover });
+    const deflater = new Deflater(true);
+    decoder.data(frame(await deflater.compress(json('first')), { compressed: true }));
+    decoder.gap(frame(await deflater.compress(json('second')), { compressed: true }).length);
+    decoder.data(frame(json('plain')));
+    decoder.data(frame(await deflater.compress(json('second')), { compressed: true }));
+    expect(told).toEqual([
+      `text ${json('first')}`,
+      'lost gap',
+      `text ${json('plain')}`,
+      'damaged undecodable',
+    ]);
   });
 
   test('at the end: a message that is not whole is damaged, once', () => {
