@@ -17,12 +17,7 @@ export class GrowingBuffer {
       this.#memory = larger;
     }
     this.#memory.set(bytes, this.#length);
-    if (mask !== undefined) {
-      for (let at = 0; at < bytes.length; at += 1) {
-        const place = this.#length + at;
-        this.#memory[place] = (this.#memory[place] ?? 0) ^ (mask[(maskFrom + at) & 3] ?? 0);
-      }
-    }
+    if (mask !== undefined) unmask(this.#memory.subarray(this.#length, end), mask, maskFrom);
     this.#length = end;
   }
 
@@ -32,5 +27,12 @@ export class GrowingBuffer {
     this.#memory = Buffer.alloc(0);
     this.#length = 0;
     return taken;
+  }
+}
+
+function unmask(bytes: Uint8Array, mask: Uint8Array, from: number): void {
+  const { length } = bytes;
+  for (let at = 0; at < length; at += 1) {
+    bytes[at] = (bytes[at] ?? 0) ^ (mask[(from + at) & 3] ?? 0);
   }
 }

@@ -317,6 +317,20 @@ describe('lost records', () => {
     });
   });
 
+  test('of the first response of a connection over HTTP: the second is not taken for it', () => {
+    const [send, receive] = [new Records(1, 'send'), new Records(2, 'receive')];
+    receive.skip(500);
+    const story = new Story()
+      .sends(send, request({ inferenceCallId: 'call-1' }))
+      .sends(send, request({ inferenceCallId: 'call-2' }))
+      .sends(receive, response(created('resp_2'), completed('resp_2')));
+    const { told } = interpretOne(capture(...story.events));
+    expect(told.the('inference_completed')).toMatchObject({
+      inference_call_id: 'call-2',
+      response_id: 'resp_2',
+    });
+  });
+
   test('of a request: what answers it is not told of the call before', () => {
     const story = new Story();
     const { client, server } = opened(story);
