@@ -8,6 +8,8 @@ const wordBytes = 4;
 const pageBytes = 4096;
 /** Compilers may take the address of a group of texts and add up to 4 KiB to it, or take away 256 bytes. */
 const maxGroupBytes = pageBytes;
+/** How far apart the instructions stand that put an address together; other work is done in between. */
+const maxSequenceBytes = 256;
 /** Registers that a call leaves alone: x19 to x28. */
 const firstKept = 19;
 const lastKept = 28;
@@ -80,6 +82,7 @@ function* writtenBy(word: number): Generator<number> {
 }
 
 export const aarch64Code: MachineCode = {
+  maxSequenceBytes,
   maxWrapperBytes: 0x24,
 
   findUsers(code, from, to, vaddr, texts: AddressSet, report) {
@@ -90,7 +93,8 @@ export const aarch64Code: MachineCode = {
     for (let at = first; at < last; at += wordBytes) {
       if (((code[at + 3] ?? 0) & 0x9f) !== 0x90) continue;
       met++;
-      if (isNear(adrpTarget(code.readUInt32LE(at), vaddr + at))) report(at);
+      if (!isNear(adrpTarget(code.readUInt32LE(at), vaddr + at))) continue;
+      if (leadsTo(code, at, vaddr, texts)) report(at);
     }
     return met;
   },
@@ -135,6 +139,21 @@ export const aarch64Code: MachineCode = {
 
   movesFourthToFifth: (code) => hasWord(code, moveX4X3),
 };
+
+/** Whether the address that is put together from `at` on becomes one of `texts`. */
+function leadsTo(code: Buffer, at: number, vaddr: number, texts: AddressSet): boolean {
+  const values: (number | undefined)[] = [];
+  const end = Math.min(at + maxSequenceBytes, code.length - wordBytes + 1);
+  for (let offset = at; offset < end; offset += wordBytes) {
+    const word = code.readUInt32LE(offset);
+    if (isJump(word)) return false;
+    if (isCall(word)) continue;
+    follow(word, vaddr + offset, values);
+    const value = values[word & 31];
+    if (value !== undefined && isAmong(texts, value)) return true;
+  }
+  return false;
+}
 
 function hasWord(code: Buffer, wanted: number): boolean {
   for (let at = 0; at + wordBytes <= code.length; at += wordBytes) {

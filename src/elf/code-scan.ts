@@ -9,8 +9,6 @@ import type { Arch } from './headers.js';
 import type { AddressSet, MachineCode } from './machine-code.js';
 
 const defaultWindowBytes = 4 * 1024 * 1024;
-/** An instruction may reach this far into the next window, and this far back into the one before. */
-const maxInstructionBytes = 16;
 const maxUsers = 65_536;
 const maxMatches = 4096;
 /** Codex 0.169 needs 3 million. */
@@ -46,7 +44,7 @@ export function scanCode(input: CodeScanInput): CodeScan {
   const users: number[] = [];
   let lookedAt = 0;
   const longestRange = Math.max(0, ...input.ranges.map(({ length }) => length));
-  const overlap = Math.max(maxPatternBytes, maxInstructionBytes);
+  const overlap = Math.max(maxPatternBytes, machine.maxSequenceBytes);
   const buffer = Buffer.alloc(Math.min(windowBytes + 2 * overlap, longestRange));
 
   for (const { offset, length } of input.ranges) {

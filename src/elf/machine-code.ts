@@ -54,6 +54,8 @@ export interface MachineCode {
   passesThird(code: Buffer, constant: number): boolean;
   /** Whether the fourth argument becomes the fifth. */
   movesFourthToFifth(code: Buffer): boolean;
+  /** Most bytes from the first to the last instruction that put an address together. */
+  readonly maxSequenceBytes: number;
   /** Most bytes that a function has which only passes its arguments on. */
   readonly maxWrapperBytes: number;
 }

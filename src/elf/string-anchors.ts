@@ -31,9 +31,8 @@ const maxPathBytes = 512;
 const pathCharacter = /[\w./@+-]/;
 
 const maxFunctionBytes = 64 * 1024;
-/** On AArch64 all that refer to the same pages as the texts: 7000 functions with 14 MiB in Codex 0.149. */
-const maxUserFunctions = 32_768;
-const maxUserBytes = 48 * 1024 * 1024;
+const maxUserFunctions = 4096;
+const maxUserBytes = 16 * 1024 * 1024;
 /** ssl_lib.o has about 40 KiB of code, in which the callers of its internal functions stand. */
 const neighbourhoodBytes = 64 * 1024;
 const maxCallerBytes = 0x60;

@@ -52,6 +52,7 @@ function eachNumber(code: Buffer, texts: AddressSet, use: (at: number, target: n
 
 /** `isFixed`: as of the program's headers. */
 export const x8664Code = (isFixed: boolean): MachineCode => ({
+  maxSequenceBytes: leaBytes,
   maxWrapperBytes: 0x24,
 
   findUsers(code, from, to, vaddr, texts, report) {
