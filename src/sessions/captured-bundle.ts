@@ -1,6 +1,7 @@
 // What the evidence of one bundle says: which threads it saw, in which processes, and whose every exchange
 // was. Owns the shapes that the session map shows of it.
 
+import type { Exchange } from '../interpret/exchange.js';
 import { type AgentRole, findRole, isCodex } from './agent-role.js';
 import { type Attribution, type AttributionReason, attribute, type ItemOwners } from './attribution.js';
 import { type BundleThread, emptyThread } from './bundle-threads.js';
@@ -38,6 +39,7 @@ export interface MappedExchange {
   pid: number;
   process_started_at: string | null;
   started_at: string;
+  transport: Exchange['transport'];
   method: string;
   host: string | null;
   /** Without its query, which may hold a key. */
@@ -136,6 +138,7 @@ function mapExchange(bundle: string, { exchange: found, threadId, by, why }: Att
     pid: found.process.pid,
     process_started_at: identity(found.process).started_at,
     started_at: new Date(exchange.startedAtUnixMs).toISOString(),
+    transport: exchange.transport,
     method: exchange.method,
     host: exchange.host ?? null,
     path: exchange.path,

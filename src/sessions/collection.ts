@@ -3,6 +3,7 @@
 import { existsSync, type Stats, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AgsightError, systemErrorCode } from '../errors.js';
+import type { EvidenceAnomaly } from '../evidence/reader.js';
 import { ItemOwners, isNamed } from './attribution.js';
 import { type BundleThread, isBundle, readHomes, readTraceThreads } from './bundle-threads.js';
 import { type MappedExchange, type MappedProcess, mapCapture } from './captured-bundle.js';
@@ -127,8 +128,7 @@ export class Collection {
     const { readCaptured } = await import('./captured-exchanges.js');
     const captured = await readCaptured(directory);
     const evidence = join(directory, 'evidence');
-    for (const { segment, place, detail } of captured.damage)
-      this.skipped.push({ file: join(evidence, segment), reason: `byte ${place}: ${detail}` });
+    this.skipped.push(...describeDamage(evidence, captured.damage));
     for (const { kind, count } of captured.anomalies)
       this.skipped.push({ file: evidence, reason: `${kind}, ${count} times: agsight reduce tells more` });
     this.#needsItems ||= captured.exchanges.some(
@@ -186,4 +186,20 @@ export class Collection {
 
 function statOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });
+}
+
+/** The first damage of each kind in each segment, with the number of others: one bad disk makes thousands. */
+function describeDamage(evidence: string, damage: readonly EvidenceAnomaly[]): SkippedFile[] {
+  const groups = new Map<string, EvidenceAnomaly[]>();
+  for (const found of damage) {
+    const key = `${found.segment} ${found.kind}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [found]);
+    else group.push(found);
+  }
+  return [...groups.values()].flatMap(([first, ...others]) => {
+    if (first === undefined) return [];
+    const more = others.length === 0 ? '' : `, and ${others.length} more of its kind`;
+    return [{ file: join(evidence, first.segment), reason: `byte ${first.place}: ${first.detail}${more}` }];
+  });
 }

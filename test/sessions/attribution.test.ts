@@ -1,5 +1,5 @@
 // Whose exchange was it: each sign on its own, their order, and the cases that attribution by pid gets wrong.
-import { rmSync, utimesSync } from 'node:fs';
+import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EvidenceEvent } from '../../src/evidence/event.js';
@@ -69,7 +69,7 @@ describe('an exchange', () => {
       ),
     );
     const { exchanges, processes } = await readSessionMap([bundle]);
-    expect(exchanges).toMatchObject([{ thread_id: A, by: 'CODEX_THREAD_ID', method: 'GET', path: '/x' }]);
+    expect(exchanges).toMatchObject([{ thread_id: A, by: 'CODEX_THREAD_ID', transport: 'http', path: '/x' }]);
     expect(processes).toMatchObject([
       { pid: 500, role: null, threads: [{ thread_id: A, by: 'CODEX_THREAD_ID', rollout_file: null }] },
     ]);
@@ -269,6 +269,15 @@ describe('a recorded run with two sub-agents in one process', () => {
         reason: expect.stringMatching(/byte \d+: .*did not end in order/),
       },
     ]);
+    const segment = join(bundle, 'evidence/000001.pb');
+    const bytes = readFileSync(segment);
+    const places = [bytes.indexOf('thread-id: '), bytes.lastIndexOf('thread-id: ')];
+    for (const place of places) bytes[place] = 0;
+    writeFileSync(segment, bytes);
+    const reasons = (await readSessionMap([bundle])).skipped.map(({ reason }) => reason);
+    expect(reasons).toContainEqual(
+      expect.stringMatching(/does not match its checksum, and 1 more of its kind/),
+    );
     rmSync(join(bundle, 'evidence'), { recursive: true });
     expect((await readSessionMap([bundle])).skipped).toMatchObject([
       { reason: expect.stringMatching(/agsight reduce/) },

@@ -70,6 +70,27 @@ describe('ZstdStream', () => {
     expect(decompress(Buffer.concat([single, Buffer.alloc(30)])).problem).toMatch(/4294967296/);
   });
 
+  it('follows blocks of every kind to the next frame', () => {
+    const block = (kind: number, size: number, isLast: boolean) => {
+      const header = Buffer.alloc(3);
+      header.writeUIntLE((size << 3) | (kind << 1) | Number(isLast), 0, 3);
+      return header;
+    };
+    const start = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00]);
+    const skippable = Buffer.concat([Buffer.from([0x5a, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Buffer.alloc(4)]);
+    const frame = [start, block(1, 100, false), Buffer.from('a'), block(0, 5, true), Buffer.from('bytes')];
+    const bytes = Buffer.concat([skippable, ...frame, ...frame]);
+    const text = `${'a'.repeat(100)}bytes`;
+    expect(decompress(bytes)).toEqual({ text: text + text, problem: undefined });
+    const large = Buffer.concat([
+      bytes,
+      Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3]),
+      Buffer.alloc(30),
+    ]);
+    for (const size of [1, 4, large.length])
+      expect(decompress(large, size).problem).toMatch(/needs a window/);
+  });
+
   it('survives any mutation', () => {
     const original = readFileSync(join(DIRECTORY, compressed[0] ?? ''));
     fc.assert(
