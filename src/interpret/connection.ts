@@ -7,51 +7,22 @@ import {
   type Http1Decoder,
   type Http1Handler,
   type LossReason,
-  type MessageEnd,
   requestDecoder,
   responseDecoder,
   startsWithRequest,
   startsWithResponse,
 } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
-import { type MessageDamage, WebSocketDecoder, type WebSocketMessage } from '../protocol/websocket.js';
-import { webSocketParameters } from '../protocol/websocket-handshake.js';
+import { startsWithObject, WebSocketDecoder } from '../protocol/websocket.js';
+import { type Compression, webSocketParameters } from '../protocol/websocket-handshake.js';
 import type { Anomalies } from './anomalies.js';
+import type { ExchangeObserver, ExchangeRouter, Sender, SocketObserver } from './observer.js';
 
-/** Follows one request and its response. Every call tells the time of the evidence that it rests on. */
-export interface ExchangeObserver {
-  requestData(bytes: Uint8Array): void;
-  requestEnd(end: MessageEnd, timeNs: bigint): void;
-  responseHead(head: ResponseHead, timeNs: bigint): void;
-  responseData(bytes: Uint8Array, timeNs: bigint): void;
-  responseGap(): void;
-  responseEnd(end: MessageEnd, timeNs: bigint): void;
-  /** No more of the response will be told: the evidence of it is lost. */
-  responseLost(): void;
-  /** The exchange has opened a WebSocket: who follows it, if anyone does. */
-  openSocket?: (() => SocketObserver) | undefined;
-}
-
-export type Sender = 'client' | 'server';
-
-/** Follows the messages of a WebSocket. */
-export interface SocketObserver {
-  message(from: Sender, message: WebSocketMessage, timeNs: bigint): void;
-  /** Messages that cannot be told: one, or with `lost` all until the next that is told. */
-  damaged(from: Sender, why: MessageDamage | 'lost', timeNs: bigint): void;
-  /** That side sends nothing more: it said so, or its process is gone. */
-  closed(from: Sender, how: 'told' | 'gone', timeNs: bigint): void;
-}
-
-/** Where an exchange begins. */
-export interface Where {
-  pid: number;
-  connection: bigint;
-  timeNs: bigint;
-}
-
-/** Chooses the observer of an exchange that begins. */
-export type ExchangeRouter = (head: RequestHead, where: Where) => ExchangeObserver;
+/**
+ * What is taken for the compression of a socket that was open already: messages that refer to others cannot be read,
+ * because those others were not seen.
+ */
+const UNSEEN_HANDSHAKE: Compression = { contextTakeover: false };
 
 interface Outstanding {
   head: RequestHead;
@@ -70,6 +41,7 @@ abstract class DirectionOfConnection implements ByteSink {
   protected abstract readonly http: ByteSink & Pick<Http1Decoder<never>, 'finish'>;
   protected abstract readonly direction: 'send' | 'receive';
   protected messages = 0;
+  #hasBegun = false;
   #isFinished = false;
   #tellClose: ((how: 'told' | 'gone') => void) | undefined;
 
@@ -88,6 +60,14 @@ abstract class DirectionOfConnection implements ByteSink {
   }
 
   data(bytes: Uint8Array): void {
+    const sender = this.direction === 'send' ? 'client' : 'server';
+    const isUnknown = this.messages === 0 && this.socket === undefined;
+    if (isUnknown && startsWithObject(bytes, sender, UNSEEN_HANDSHAKE)) {
+      // What came before was the end of a message.
+      if (this.#hasBegun) this.http.gap(Number.POSITIVE_INFINITY);
+      this.join();
+    }
+    this.#hasBegun = true;
     (this.socket ?? this.http).data(bytes);
   }
 
@@ -110,12 +90,15 @@ abstract class DirectionOfConnection implements ByteSink {
 
   protected abstract begins(bytes: Uint8Array): boolean;
 
+  /** The connection is a WebSocket that was open before. */
+  protected abstract join(): void;
+
   protected lost(reason: LossReason): void {
     if (reason !== 'gap' && this.messages === 0) this.anomalies.add('not-http1', this.where);
     else this.anomalies.add('framing-lost', `${this.where}: ${reason}`);
   }
 
-  protected decodeSocket(observer: SocketObserver, head: ResponseHead, from: Sender): void {
+  protected decodeSocket(observer: SocketObserver, from: Sender, compression: Compression | undefined): void {
     this.#tellClose = (how) => observer.closed(from, how, this.timeNs);
     this.socket = new WebSocketDecoder(
       {
@@ -128,7 +111,7 @@ abstract class DirectionOfConnection implements ByteSink {
         },
       },
       from,
-      webSocketParameters(head.headers)[from],
+      compression,
     );
   }
 }
@@ -143,11 +126,17 @@ export class RequestStream extends DirectionOfConnection {
   #sending: ExchangeObserver | undefined;
   /** The framing of the responses is lost: they cannot be told from each other any more. */
   #areResponsesLost = false;
+  #joined: SocketObserver | undefined;
 
   constructor(place: { pid: number; connection: bigint }, route: ExchangeRouter, anomalies: Anomalies) {
     super(place, anomalies);
     this.#route = route;
     this.http = requestDecoder(this.#handler());
+  }
+
+  /** Of a socket that was open before the capture began: when the client last sent a piece of a message. */
+  get joinedSocket(): { observer: SocketObserver; lastNs: bigint } | undefined {
+    return this.#joined === undefined ? undefined : { observer: this.#joined, lastNs: this.timeNs };
   }
 
   /** The oldest request that has no response yet. */
@@ -173,7 +162,7 @@ export class RequestStream extends DirectionOfConnection {
   }
 
   openSocket(observer: SocketObserver, head: ResponseHead): void {
-    this.decodeSocket(observer, head, 'client');
+    this.decodeSocket(observer, 'client', webSocketParameters(head.headers).client);
   }
 
   /** No more evidence comes. */
@@ -185,13 +174,18 @@ export class RequestStream extends DirectionOfConnection {
     return startsWithRequest(bytes);
   }
 
+  protected join(): void {
+    this.#joined = this.#route.openSocket({ pid: this.pid, connection: this.id, timeNs: this.timeNs });
+    this.decodeSocket(this.#joined, 'client', UNSEEN_HANDSHAKE);
+  }
+
   #handler(): Http1Handler<RequestHead> {
     return {
       head: (head) => {
         if (this.#areResponsesLost) this.#dropOutstanding(0);
         this.messages += 1;
         const { pid, id: connection, timeNs } = this;
-        this.#sending = this.#route(head, { pid, connection, timeNs });
+        this.#sending = this.#route.exchange(head, { pid, connection, timeNs });
         this.#outstanding.push({ head, sinceNs: timeNs, observer: this.#sending });
       },
       body: (bytes) => this.#sending?.requestData(bytes),
@@ -218,13 +212,17 @@ export class RequestStream extends DirectionOfConnection {
   }
 }
 
-/** Finds whose request a response answers. */
-export type PartnerFinder = (responses: ResponseStream, head: ResponseHead) => RequestStream | undefined;
+/** Finds whose request a response answers, or without a head whose socket was open already. */
+export type PartnerFinder = (
+  responses: ResponseStream,
+  head: ResponseHead | undefined,
+) => RequestStream | undefined;
 
 /** What a client receives. */
 export class ResponseStream extends DirectionOfConnection {
   protected readonly http: Http1Decoder<ResponseHead>;
   protected readonly direction = 'receive';
+  readonly #findPartner: PartnerFinder;
   #partner: RequestStream | undefined;
   /** Responses were lost before it was known whose they were. */
   #areOthersLost = false;
@@ -241,6 +239,7 @@ export class ResponseStream extends DirectionOfConnection {
   ) {
     super(place, anomalies);
     this.#partner = partner;
+    this.#findPartner = findPartner;
     this.http = responseDecoder(this.#handler(), (head) => {
       this.#partner = findPartner(this, head);
       if (this.#areOthersLost) this.#partner?.responsesLost();
@@ -256,6 +255,20 @@ export class ResponseStream extends DirectionOfConnection {
 
   protected begins(bytes: Uint8Array): boolean {
     return startsWithResponse(bytes);
+  }
+
+  protected join(): void {
+    // The server may be heard first: whose socket it is turns out when the client sends.
+    const client = (): SocketObserver | undefined => {
+      if (this.#partner?.joinedSocket === undefined) this.#partner = this.#findPartner(this, undefined);
+      return this.#partner?.joinedSocket?.observer;
+    };
+    const observer: SocketObserver = {
+      message: (...args) => client()?.message(...args),
+      damaged: (...args) => client()?.damaged(...args),
+      closed: (...args) => client()?.closed(...args),
+    };
+    this.decodeSocket(observer, 'server', UNSEEN_HANDSHAKE);
   }
 
   #handler(): Http1Handler<ResponseHead> {
@@ -290,7 +303,7 @@ export class ResponseStream extends DirectionOfConnection {
     if (head?.status !== 101 || field(head.headers, 'sec-websocket-accept') === undefined) return;
     const observer = this.#receiving?.openSocket?.() ?? unobserved;
     this.#partner?.openSocket(observer, head);
-    this.decodeSocket(observer, head, 'server');
+    this.decodeSocket(observer, 'server', webSocketParameters(head.headers).server);
     this.socket?.data(rest);
   }
 }

@@ -5,7 +5,8 @@ import type { TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
-import { type ExchangeRouter, RequestStream, ResponseStream } from './connection.js';
+import { RequestStream, ResponseStream } from './connection.js';
+import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
 
 type Direction = TlsEvent['direction'];

@@ -4,7 +4,7 @@
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
-import type { ExchangeObserver, ExchangeRouter, SocketObserver, Where } from './connection.js';
+import type { ExchangeObserver, ExchangeRouter, SocketObserver, Where } from './observer.js';
 import { type CallSink, ResponsesCall, type Transport } from './responses-call.js';
 import { HttpCallObserver } from './responses-http.js';
 import { ResponsesSocket } from './responses-socket.js';
@@ -50,19 +50,25 @@ export function routeExchanges(
   anomalies: Anomalies,
   begun: (exchange: ResponsesCall | OtherExchange) => void,
 ): ExchangeRouter {
-  return (head, where) => {
-    const isResponses = pathOf(head.target).endsWith('/responses');
-    if (isResponses && head.method === 'POST') {
-      const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
-      begun(call);
-      return new HttpCallObserver(call, anomalies);
-    }
-    const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
-    const other = new OtherExchange(head, where, isResponses ? openSocket : undefined);
-    begun(other);
-    return other;
+  return {
+    exchange(head, where) {
+      const isResponses = pathOf(head.target).endsWith('/responses');
+      if (isResponses && head.method === 'POST') {
+        const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
+        begun(call);
+        return new HttpCallObserver(call, anomalies);
+      }
+      const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
+      const other = new OtherExchange(head, where, isResponses ? openSocket : undefined);
+      begun(other);
+      return other;
+    },
+    openSocket: (where) => new ResponsesSocket(UNSEEN_UPGRADE, where, sink, anomalies, begun),
   };
 }
+
+/** The request that opened a socket before the capture began. */
+const UNSEEN_UPGRADE: RequestHead = { method: 'GET', target: '', headers: [] };
 
 export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Exchange {
   const { ids } = call;

@@ -22,9 +22,12 @@ export class Pairing {
     return stream;
   }
 
-  /** Whose oldest waiting request `head` answers; undefined when none can be. */
-  partner(responses: ResponseStream, head: ResponseHead): RequestStream | undefined {
-    const found = this.#find(responses, head);
+  /**
+   * Whose oldest waiting request `head` answers, or without a head whose socket was open before the capture;
+   * undefined when none can be.
+   */
+  partner(responses: ResponseStream, head: ResponseHead | undefined): RequestStream | undefined {
+    const found = head === undefined ? this.#findJoined(responses) : this.#find(responses, head);
     if (found !== undefined) this.#partners.set(found, responses);
     return found;
   }
@@ -32,6 +35,21 @@ export class Pairing {
   /** No more evidence of the process comes. */
   giveUp(): void {
     for (const stream of this.#requests) stream.giveUp();
+  }
+
+  /** Nothing names the partner of a socket that was open already: it is the one that was sent on last. */
+  #findJoined(responses: ResponseStream): RequestStream | undefined {
+    const joined = this.#requests.filter(
+      (stream) => stream.joinedSocket !== undefined && !this.#partners.has(stream),
+    );
+    const sentNs = (stream: RequestStream) => stream.joinedSocket?.lastNs ?? 0n;
+    const [last, ...others] = joined.sort((a, b) => Number(sentNs(b) - sentNs(a)));
+    if (last !== undefined && others.length > 0) this.#inferred(responses, last);
+    return last;
+  }
+
+  #inferred(responses: ResponseStream, found: RequestStream): void {
+    this.#anomalies.add('inferred-pairing', `${responses.where}: answers ${found.where}, by their order`);
   }
 
   #find(responses: ResponseStream, head: ResponseHead): RequestStream | undefined {
@@ -46,9 +64,7 @@ export class Pairing {
     const possible = free.length > 0 ? free : waiting;
     const likely = possible.filter((stream) => expectsEvents(stream) === isEventStream(head));
     const [first, ...others] = (likely.length > 0 ? likely : possible).sort(byAge);
-    if (first !== undefined && (others.length > 0 || free.length === 0)) {
-      this.#anomalies.add('inferred-pairing', `${responses.where}: answers ${first.where}, by their order`);
-    }
+    if (first !== undefined && (others.length > 0 || free.length === 0)) this.#inferred(responses, first);
     return first;
   }
 }

@@ -4,9 +4,9 @@
 
 import type { RequestHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
-import type { Where } from './connection.js';
 import { arrayAt, isObject, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
 import { echoed } from './model-item.js';
+import type { Where } from './observer.js';
 import { type TokenUsage, tokenUsage } from './token-usage.js';
 import { type WireIds, wireIds } from './wire-ids.js';
 

@@ -5,8 +5,8 @@ import type { MessageEnd } from '../protocol/http1.js';
 import { bodyCodings, field, type ResponseHead } from '../protocol/http1-head.js';
 import { SseDecoder } from '../protocol/sse.js';
 import type { Anomalies } from './anomalies.js';
-import type { ExchangeObserver } from './connection.js';
 import { arrayAt, parseObject, stringAt } from './json.js';
+import type { ExchangeObserver } from './observer.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
 
 const CALL_LIMITS = {

@@ -5,8 +5,8 @@
 import type { RequestHead } from '../protocol/http1-head.js';
 import type { MessageDamage, WebSocketMessage } from '../protocol/websocket.js';
 import type { Anomalies } from './anomalies.js';
-import type { Sender, SocketObserver, Where } from './connection.js';
 import { arrayAt, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
+import type { Sender, SocketObserver, Where } from './observer.js';
 import { type CallRequest, type CallSink, ResponsesCall } from './responses-call.js';
 
 const SWITCHING_PROTOCOLS = 101;

@@ -45,7 +45,7 @@ type State = 'header' | 'payload' | 'lost' | 'closed';
 
 export class WebSocketDecoder implements ByteSink {
   readonly #handler: WebSocketHandler;
-  readonly #isMasked: boolean;
+  readonly #from: 'client' | 'server';
   readonly #compression: Compression | undefined;
   readonly #limits: Record<keyof typeof WEBSOCKET_LIMITS, number>;
   #state: State = 'header';
@@ -72,7 +72,7 @@ export class WebSocketDecoder implements ByteSink {
     limits: Record<keyof typeof WEBSOCKET_LIMITS, number> = WEBSOCKET_LIMITS,
   ) {
     this.#handler = handler;
-    this.#isMasked = from === 'client';
+    this.#from = from;
     this.#compression = compression;
     this.#limits = limits;
   }
@@ -83,7 +83,9 @@ export class WebSocketDecoder implements ByteSink {
   }
 
   data(bytes: Uint8Array): void {
-    if (this.#state === 'lost' && this.#startsHere(bytes)) this.#state = 'header';
+    if (this.#state === 'lost' && startsWithObject(bytes, this.#from, this.#compression)) {
+      this.#state = 'header';
+    }
     let at = 0;
     while (at < bytes.length) {
       if (this.#state === 'payload') at = this.#payload(bytes, at);
@@ -146,7 +148,7 @@ export class WebSocketDecoder implements ByteSink {
 
   /** Whether such a frame may come now. */
   #fits(frame: FrameHeader): boolean {
-    if ((frame.mask !== undefined) !== this.#isMasked) return false;
+    if ((frame.mask !== undefined) !== (this.#from === 'client')) return false;
     if (frame.isCompressed && this.#compression === undefined) return false;
     if (isControl(frame)) return true;
     return (frame.opcode === OPCODE.continuation) === (this.#kind !== undefined);
@@ -235,26 +237,32 @@ export class WebSocketDecoder implements ByteSink {
     if (this.#compression?.contextTakeover === true) this.#window = undefined;
     this.#handler.lost(reason);
   }
+}
 
-  /** Whether a piece begins with a text frame that holds a JSON object: little else that fits could be one. */
-  #startsHere(bytes: Uint8Array): boolean {
-    const header: number[] = [];
-    for (const byte of bytes) {
-      header.push(byte);
-      const frame = parseFrameHeader(header);
-      if (frame === undefined) continue;
-      if (frame === 'malformed' || frame.opcode !== OPCODE.text || !this.#fits(frame)) return false;
-      const beginning = new GrowingBuffer();
-      beginning.append(
-        bytes.subarray(header.length, header.length + Math.min(frame.length, TRIAL_BYTES)),
-        frame.mask,
-        0,
-      );
-      const text = beginning.take();
-      return startsObject(frame.isCompressed ? tryInflate(text) : text);
-    }
-    return false;
+/**
+ * Whether `bytes` begin with a text frame that holds a JSON object, whole or its beginning: little else that fits
+ * could be one. A compressed one has to refer to nothing before it.
+ */
+export function startsWithObject(
+  bytes: Uint8Array,
+  from: 'client' | 'server',
+  compression: Compression | undefined,
+): boolean {
+  const header: number[] = [];
+  for (const byte of bytes) {
+    header.push(byte);
+    const frame = parseFrameHeader(header);
+    if (frame === undefined) continue;
+    if (frame === 'malformed' || frame.opcode !== OPCODE.text) return false;
+    if ((frame.mask !== undefined) !== (from === 'client')) return false;
+    if (frame.isCompressed && compression === undefined) return false;
+    const end = header.length + Math.min(frame.length, TRIAL_BYTES);
+    const beginning = new GrowingBuffer();
+    beginning.append(bytes.subarray(header.length, end), frame.mask, 0);
+    const text = beginning.take();
+    return startsObject(frame.isCompressed ? tryInflate(text) : text);
   }
+  return false;
 }
 
 function startsObject(text: Uint8Array): boolean {

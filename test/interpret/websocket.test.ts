@@ -342,6 +342,18 @@ describe('lost records', () => {
     expect(result.anomalies.map(({ kind }) => kind)).toContain('unreadable-request');
   });
 
+  test('of a response and of the request after it', () => {
+    const story = new Story();
+    const { client, server } = opened(story);
+    story.sends(client, sent(create())).sends(server, received(created()));
+    server.skip(500);
+    story.sends(server, received({ type: 'response.output_text.delta' }));
+    client.skip(500);
+    story.sends(client, sent('{"type":"response.processed"}'));
+    const { result } = interpret(capture(...story.events));
+    expect(result.exchanges.map(({ call }) => call?.outcome)).toEqual([undefined, 'unknown']);
+  });
+
   test('anywhere in a recorded run: nothing is told that is not so', () => {
     const events = evidenceOf(wireRecording('tools-ws'));
     const facts = (all: EvidenceEvent[]) => {
@@ -368,6 +380,70 @@ describe('lost records', () => {
         .some((later) => later.kind === 'tls' && later.connection === event.connection);
       if (!isLast) expect(anomalies).toContain('stream-gap');
     }
+  });
+});
+
+describe('a socket that was open before the capture began', () => {
+  const continued = (id: string) => create({ turnId: `turn-${id}`, extra: { previous_response_id: id } });
+
+  test('is followed from its next message on', () => {
+    const [client, server] = [new Records(1, 'send'), new Records(2, 'receive')];
+    const story = new Story()
+      .sends(server, received({ type: 'response.output_text.delta' }))
+      .sends(client, sent(continued('resp_0')))
+      .sends(server, received(created(), done(answer('ok')), completed()))
+      .sends(client, sent(continued('resp_1')))
+      .sends(server, received(created('resp_2'), completed('resp_2')));
+    const { told, result } = interpretOne(capture(...story.events));
+    expect(result.anomalies).toEqual([{ kind: 'unknown-previous-response', count: 1, example: 'resp_0' }]);
+    expect(told.all('inference_completed').map(({ response_id: id }) => id)).toEqual(['resp_1', 'resp_2']);
+    expect(told.all('inference_started')[0]).toMatchObject({ thread_id: THREAD, provider_name: 'unknown' });
+  });
+
+  test('in the middle of a message: that one is not told, and counted', () => {
+    const [client, server] = [new Records(1, 'send'), new Records(2, 'receive')];
+    const story = new Story()
+      .sends(client, sent(continued('resp_0')).subarray(30))
+      .sends(server, received(created(), completed()).subarray(5))
+      .sends(client, sent(create()))
+      .sends(server, received(created('resp_2'), completed('resp_2')));
+    const { told, result } = interpretOne(capture(...story.events));
+    expect(told.the('inference_completed').response_id).toBe('resp_2');
+    expect(result.anomalies).toMatchObject([{ kind: 'framing-lost', count: 2 }]);
+  });
+
+  test('over OpenSSL, and in compressed messages that refer to nothing before them', async () => {
+    const wire = new Wire();
+    const deflater = new Deflater(false);
+    const compressed = async (text: string) => await deflater.compress(text);
+    const request = frame(await compressed(create()), { mask: MASK, compressed: true });
+    const events: Buffer[] = [];
+    for (const event of [created(), completed()]) {
+      events.push(frame(await compressed(JSON.stringify(event)), { compressed: true }));
+    }
+    const { told, result } = interpretOne(
+      capture(
+        ...wire.piece('send', request, ms(10)),
+        ...wire.piece('receive', Buffer.concat(events), ms(20)),
+      ),
+    );
+    expect(result.anomalies).toEqual([]);
+    expect(told.the('inference_completed').response_id).toBe('resp_1');
+  });
+
+  test('beside another: the server answers what was sent last, which is counted', () => {
+    const other = '01a1f929-0000-7000-8000-000000000002';
+    const story = new Story()
+      .sends(new Records(1, 'send'), sent(create({ turnId: 'turn-1' })))
+      .sends(new Records(2, 'send'), sent(create({ turnId: 'turn-2', threadId: other })))
+      .sends(new Records(12, 'receive'), received(created('resp_of_2'), completed('resp_of_2')))
+      .sends(new Records(11, 'receive'), received(created('resp_of_1'), completed('resp_of_1')));
+    const { result } = interpret(capture(...story.events));
+    expect(result.anomalies).toMatchObject([{ kind: 'inferred-pairing', count: 1 }]);
+    expect(result.exchanges.map(({ call }) => [call?.threadId, call?.responseId])).toEqual([
+      [THREAD, 'resp_of_1'],
+      [other, 'resp_of_2'],
+    ]);
   });
 });
 
@@ -457,6 +533,52 @@ describe('contexts of one process', () => {
     const { told, result } = interpretOne(capture(...story.events));
     expect(result.anomalies).toEqual([]);
     expect(told.all('inference_completed').map(({ response_id: id }) => id)).toEqual(['resp_1', 'resp_2']);
+  });
+
+  test('are used again while a response is under way: that one is cut', () => {
+    const [send, receive] = [new Records(1, 'send'), new Records(2, 'receive')];
+    const whole = response(created(), completed());
+    const story = new Story()
+      .sends(send, request({ inferenceCallId: 'call-1' }))
+      .sends(receive, whole.slice(0, 200))
+      .sends(send, Uint8Array.from(FINISHED), HANDSHAKE)
+      .sends(receive, Uint8Array.from(FINISHED), HANDSHAKE)
+      .sends(send, request({ inferenceCallId: 'call-2' }))
+      .sends(receive, whole);
+    const { told, result } = interpretOne(capture(...story.events));
+    expect(result.anomalies).toEqual([]);
+    expect(told.the('inference_failed').inference_call_id).toBe('call-1');
+    expect(told.the('inference_completed').inference_call_id).toBe('call-2');
+  });
+
+  test('that have a partner already are left to it', () => {
+    const models = 'GET /v1/models HTTP/1.1\r\n\r\n';
+    const [one, two] = [new Records(1, 'send'), new Records(2, 'send')];
+    const story = new Story()
+      .sends(one, models)
+      .sends(new Records(11, 'receive'), jsonResponse(201, {}))
+      .sends(one, models)
+      .sends(two, models)
+      .sends(new Records(12, 'receive'), jsonResponse(202, {}));
+    const { result } = interpret(capture(...story.events));
+    expect(result.anomalies).toEqual([]);
+    expect(result.exchanges.map(({ status }) => status)).toEqual([201, undefined, 202]);
+  });
+
+  test('that wait are answered in the order of their requests', () => {
+    const models = 'GET /v1/models HTTP/1.1\r\n\r\n';
+    const [one, two] = [new Records(1, 'send'), new Records(2, 'send')];
+    const first = new Records(11, 'receive');
+    const story = new Story()
+      .sends(one, models)
+      .sends(first, jsonResponse(201, {}))
+      .sends(first, Uint8Array.from(CLOSE_NOTIFY), ALERT)
+      .sends(two, models)
+      .sends(one, models)
+      .sends(new Records(12, 'receive'), jsonResponse(202, {}));
+    const { result } = interpret(capture(...story.events));
+    expect(result.anomalies.map(({ kind }) => kind)).toEqual(['inferred-pairing']);
+    expect(result.exchanges.map(({ status }) => status)).toEqual([201, 202, undefined]);
   });
 
   test('a body that goes on until the close is whole once the close is seen', () => {
