@@ -16,7 +16,7 @@ export type AnomalyKind =
   | 'inferred-pairing'
   /** HTTP or WebSocket framing was lost, by a gap or by malformed bytes. */
   | 'framing-lost'
-  /** A response without a request, or a request whose response is lost. */
+  /** A response without a request, a request whose response is lost, or a message of a socket whose client is not known. */
   | 'unpaired-message'
   /** A body in a content coding that is not undone. */
   | 'undecoded-body'

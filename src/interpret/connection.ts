@@ -264,7 +264,11 @@ export class ResponseStream extends DirectionOfConnection {
       return this.#partner?.joinedSocket?.observer;
     };
     const observer: SocketObserver = {
-      message: (...args) => client()?.message(...args),
+      message: (...args) => {
+        const found = client();
+        if (found === undefined) this.anomalies.add('unpaired-message', `a message on ${this.where}`);
+        found?.message(...args);
+      },
       damaged: (...args) => client()?.damaged(...args),
       closed: (...args) => client()?.closed(...args),
     };

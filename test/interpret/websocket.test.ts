@@ -395,7 +395,10 @@ describe('a socket that was open before the capture began', () => {
       .sends(client, sent(continued('resp_1')))
       .sends(server, received(created('resp_2'), completed('resp_2')));
     const { told, result } = interpretOne(capture(...story.events));
-    expect(result.anomalies).toEqual([{ kind: 'unknown-previous-response', count: 1, example: 'resp_0' }]);
+    expect(result.anomalies).toEqual([
+      { kind: 'unpaired-message', count: 1, example: 'a message on connection 2 of process 100, receive' },
+      { kind: 'unknown-previous-response', count: 1, example: 'resp_0' },
+    ]);
     expect(told.all('inference_completed').map(({ response_id: id }) => id)).toEqual(['resp_1', 'resp_2']);
     expect(told.all('inference_started')[0]).toMatchObject({ thread_id: THREAD, provider_name: 'unknown' });
   });
