@@ -26,6 +26,7 @@ import {
   request,
   response,
   snapshot,
+  sse,
   THREAD,
   TURN,
   toolCall,
@@ -586,9 +587,8 @@ describe('contexts of one process', () => {
     expect(result.exchanges.map(({ status }) => status)).toEqual([201, 202, undefined]);
   });
 
-  test('a body that goes on until the close is whole once the close is seen', () => {
-    const json = jsonResponse(200, { id: 'resp_1', status: 'completed', output: [] });
-    const open = json.replace(/content-length: \d+\r\n/, '');
+  test('a stream that goes on until the close has failed once the close is seen, or was given up', () => {
+    const open = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n${sse(created())}`;
     const outcome = (closed: boolean) => {
       const story = new Story();
       const receive = new Records(2, 'receive');
@@ -596,7 +596,7 @@ describe('contexts of one process', () => {
       if (closed) story.sends(receive, Uint8Array.from(CLOSE_NOTIFY), ALERT);
       return interpret(capture(...story.events)).result.exchanges[0]?.call?.outcome;
     };
-    expect([outcome(true), outcome(false)]).toEqual(['completed', 'cancelled']);
+    expect([outcome(true), outcome(false)]).toEqual(['failed', 'cancelled']);
   });
 
   test('that encrypt something else are counted', () => {
