@@ -2,12 +2,17 @@
 // is followed from its start, with the constants that its registers hold. Encodings: Arm Architecture Reference
 // Manual, C4. Arguments: AAPCS64, x0 to x7.
 
-import { type AddressSet, type Branch, isAmong, type MachineCode, type Reference } from './machine-code.js';
+import {
+  type AddressSet,
+  addressSet,
+  type Branch,
+  isAmong,
+  type MachineCode,
+  type Reference,
+} from './machine-code.js';
 
 const wordBytes = 4;
 const pageBytes = 4096;
-/** Compilers may take the address of a group of texts and add up to 4 KiB to it, or take away 256 bytes. */
-const maxGroupBytes = pageBytes;
 /** How far apart the instructions stand that put an address together; other work is done in between. */
 const maxSequenceBytes = 256;
 /** Registers that a call leaves alone: x19 to x28. */
@@ -86,14 +91,14 @@ export const aarch64Code: MachineCode = {
   maxWrapperBytes: 0x24,
 
   findUsers(code, from, to, vaddr, texts: AddressSet, report) {
-    const isNear = nearPages(texts);
+    const isPage = pagesOf(texts);
     const first = from + ((wordBytes - ((vaddr + from) % wordBytes)) % wordBytes);
     const last = Math.min(to, code.length - wordBytes + 1);
     let met = 0;
     for (let at = first; at < last; at += wordBytes) {
       if (((code[at + 3] ?? 0) & 0x9f) !== 0x90) continue;
       met++;
-      if (!isNear(adrpTarget(code.readUInt32LE(at), vaddr + at))) continue;
+      if (!isPage(adrpTarget(code.readUInt32LE(at), vaddr + at))) continue;
       if (leadsTo(code, at, vaddr, texts)) report(at);
     }
     return met;
@@ -162,16 +167,14 @@ function hasWord(code: Buffer, wanted: number): boolean {
   return false;
 }
 
-/** Whether an address could be the page that an address of `texts` is put together from. */
-function nearPages(texts: AddressSet): (page: number) => boolean {
-  const near = {
-    ...texts,
-    ranges: texts.ranges.map(({ first, last }) => ({
-      first: first - (first % pageBytes) - maxGroupBytes,
-      last: last + maxGroupBytes,
-    })),
-    lowest: texts.lowest - 2 * maxGroupBytes,
-    highest: texts.highest + maxGroupBytes,
-  };
-  return (page) => isAmong(near, page);
+/**
+ * Whether an address is the page of one of `texts`. The address of a group of texts, from which compilers count on,
+ * may be on the page before; but each function that is looked for names a file, too, which is in no group.
+ */
+function pagesOf(texts: AddressSet): (page: number) => boolean {
+  const pageAt = (vaddr: number) => vaddr - (vaddr % pageBytes);
+  const pages = addressSet(
+    texts.ranges.map(({ first, last }) => ({ first: pageAt(first), last: pageAt(last) })),
+  );
+  return (page) => isAmong(pages, page);
 }

@@ -192,6 +192,16 @@ describe.each(toolchains())('string anchors and byte patterns, $arch', ({ arch, 
     ]);
   });
 
+  it.each([500, 1500, 2500, 3500])('find OpenSSL when its texts are %d bytes into a group', (length) => {
+    const before = `static const char before[${length}] = "x"; const char *use(int i) { return &before[i]; }`;
+    const { path, offsets } = build(`${before}\n${opensslSource()}`, ['-O2', '-pie']);
+    expect(inspect(path).tls[0]?.offsets).toMatchObject({
+      ssl_write: offsets.get('SSL_write_ex'),
+      ssl_read: offsets.get('SSL_read_ex'),
+      ssl_do_handshake: offsets.get('SSL_do_handshake'),
+    });
+  });
+
   it.each(['-O2 -pie', '-Os -fno-pie -no-pie', '-O3 -static'])('find aws-lc as compiled with %s', (flags) => {
     const { path, offsets } = build(awslcSource, flags.split(' '));
     expect(inspect(path).tls).toEqual([

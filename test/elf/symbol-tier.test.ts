@@ -85,6 +85,14 @@ describe('symbol tier', () => {
     expect(bySymbols(workshop.compile('users.so', source, flags))).toEqual([]);
   });
 
+  it('reads no further when it is asked for the first answer only', () => {
+    const text = 'const char text[] = "OpenSSL 3.6.4 25 Aug 2026";';
+    const path = workshop.compile('versioned.so', library + text, bareLibrary);
+    expect(inspectBinary(path).tls).toMatchObject([{ tier: 'symbol', version: '3.6.4' }]);
+    const order = ['table', 'symbol', 'pattern'] as const;
+    expect(inspectBinary(path, { order }).tls).toMatchObject([{ tier: 'symbol', version: null }]);
+  });
+
   it('finds a name that the linker stored as the end of a longer one', () => {
     const source = define('my_SSL_write_ex', 1) + define('SSL_write_ex', 0x11223302);
     const path = workshop.compile('tails.so', source, [...bareLibrary, '-Wl,-O2', '-s']);
