@@ -253,6 +253,13 @@ describe('lost bytes', () => {
     expect(told).toEqual(['lost gap', `text ${json('second')}`]);
   });
 
+  test('are not followed by a compressed message where none was agreed on', async () => {
+    const { told, decoder } = listener();
+    decoder.gap(10);
+    decoder.data(frame(await new Deflater(false).compress(json('second')), { compressed: true }));
+    expect(told).toEqual(['lost gap']);
+  });
+
   test('cost all compressed messages after them that may refer to what was lost', async () => {
     const { told, decoder } = listener({ compression: takeover });
     const deflater = new Deflater(true);
