@@ -37,6 +37,8 @@ const takeover: Compression = { contextTakeover: true };
 const noTakeover: Compression = { contextTakeover: false };
 const close = (code: number) => frame(Uint8Array.from([code >> 8, code & 0xff]), { opcode: OPCODE.close });
 const json = (text: string) => JSON.stringify({ type: text });
+/** Long enough that what refers to a message after it would be found in it, and be something else. */
+const longFirst = json(Array.from({ length: 400 }, (_, index) => index * index).join());
 
 describe('messages', () => {
   test('of every length, also where more bytes than needed hold it', () => {
@@ -125,14 +127,14 @@ describe('compression', () => {
       const deflater = new Deflater(compression.contextTakeover);
       const { told, decoder } = listener({ compression });
       const compressed = async (text: string) => frame(await deflater.compress(text), { compressed: true });
-      decoder.data(await compressed(json('first')));
+      decoder.data(await compressed(longFirst));
       const second = await compressed(json('second'));
       decoder.data(second.subarray(0, 4));
       decoder.gap(second.length - 4);
       decoder.data(await compressed(json('second')));
       decoder.data(frame(json('plain')));
       expect(told).toEqual([
-        `text ${json('first')}`,
+        `text ${longFirst}`,
         'damaged gap',
         compression.contextTakeover ? 'damaged undecodable' : `text ${json('second')}`,
         `text ${json('plain')}`,
@@ -263,16 +265,11 @@ describe('lost bytes', () => {
   test('cost all compressed messages after them that may refer to what was lost', async () => {
     const { told, decoder } = listener({ compression: takeover });
     const deflater = new Deflater(true);
-    decoder.data(frame(await deflater.compress(json('first')), { compressed: true }));
+    decoder.data(frame(await deflater.compress(longFirst), { compressed: true }));
     decoder.gap(frame(await deflater.compress(json('second')), { compressed: true }).length);
     decoder.data(frame(json('plain')));
     decoder.data(frame(await deflater.compress(json('second')), { compressed: true }));
-    expect(told).toEqual([
-      `text ${json('first')}`,
-      'lost gap',
-      `text ${json('plain')}`,
-      'damaged undecodable',
-    ]);
+    expect(told).toEqual([`text ${longFirst}`, 'lost gap', `text ${json('plain')}`, 'damaged undecodable']);
   });
 
   test('at the end: a message that is not whole is damaged, once', () => {
