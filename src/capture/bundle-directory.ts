@@ -1,27 +1,54 @@
 // The directory that a capture writes into: new or empty, readable by its owner only.
 
 import { mkdirSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { AgsightError, systemErrorCode } from '../errors.js';
 
-/** Errors: `output-exists` when there is something in it, `output` when it cannot be made. */
-export function createBundleDirectory(directory: string): void {
+/** Errors: `output-exists` when there is something in it, `output` when it is no directory. */
+export function requireFreeDirectory(directory: string): void {
+  let names: string[];
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (readdirSync(directory).length === 0) return;
+    names = readdirSync(directory);
   } catch (cause) {
-    const what =
-      systemErrorCode(cause) === 'EEXIST'
-        ? 'is not a directory'
-        : `cannot be made: ${systemErrorCode(cause)}`;
-    throw new AgsightError('output', what, {
-      file: directory,
-      remedy: 'name another directory with -o',
-      cause,
-    });
+    const code = systemErrorCode(cause);
+    if (code === 'ENOENT') return;
+    throw unusable(directory, code === 'ENOTDIR' ? 'is not a directory' : `cannot be read: ${code}`, cause);
   }
+  if (names.length === 0) return;
   throw new AgsightError('output-exists', 'the output directory is not empty', {
     file: directory,
     remedy: 'name a new one with -o, or remove it',
+  });
+}
+
+/** Makes the directory and those above it. Errors: those of `requireFreeDirectory`; `output` when it cannot be made. */
+export function createBundleDirectory(directory: string): void {
+  try {
+    makeDirectories(directory);
+  } catch (cause) {
+    throw unusable(directory, `cannot be made: ${systemErrorCode(cause)}`, cause);
+  }
+  requireFreeDirectory(directory);
+}
+
+/** Not Node's recursive mkdir, which never returns where a file system such as /proc answers ENOENT to it. */
+function makeDirectories(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || dirname(directory) === directory) throw error;
+    makeDirectories(dirname(directory));
+    mkdirSync(directory, { mode: 0o700 });
+  }
+}
+
+function unusable(directory: string, what: string, cause: unknown): AgsightError {
+  return new AgsightError('output', what, {
+    file: directory,
+    remedy: 'name another directory with -o',
+    cause,
   });
 }
 

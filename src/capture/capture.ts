@@ -3,7 +3,7 @@
 
 import { KernelProgram } from '../bpf/kernel-program.js';
 import { AgsightError } from '../errors.js';
-import { createBundleDirectory } from './bundle-directory.js';
+import { createBundleDirectory, requireFreeDirectory } from './bundle-directory.js';
 import { findCommand, startStopped } from './command.js';
 import { requireCaptureHost } from './host.js';
 import { isAlive } from './process.js';
@@ -33,6 +33,7 @@ export interface CaptureOptions {
  */
 export async function capture(options: CaptureOptions): Promise<CaptureSummary> {
   requireCaptureHost();
+  requireFreeDirectory(options.output);
   const commandPath = 'command' in options.target ? findCommand(options.target.command[0] ?? '') : undefined;
   if ('pids' in options.target) for (const pid of options.target.pids) requireProcess(pid);
 

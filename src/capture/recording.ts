@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
 import { inspectBinary } from '../elf/binary.js';
-import { AgsightError } from '../errors.js';
+import { AgsightError, systemErrorCode } from '../errors.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { version } from '../version.js';
@@ -62,8 +62,24 @@ export class Recording {
     }
   }
 
-  /** Errors: `no-tls` when neither the program nor its libraries have a known function. */
+  /**
+   * Errors: `no-tls` when neither the program nor its libraries have a known function, `unreadable-process` when
+   * the kernel does not let us look.
+   */
   probeProcess(pid: number): void {
+    try {
+      this.#probeProcess(pid);
+    } catch (cause) {
+      const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);
+      if (code === undefined) throw cause;
+      throw new AgsightError('unreadable-process', `process ${pid} cannot be examined: ${code}`, {
+        remedy: 'run as root in the first user namespace; kernel threads and protected processes stay closed',
+        cause,
+      });
+    }
+  }
+
+  #probeProcess(pid: number): void {
     const exe = executable(pid) ?? '';
     if (exe.endsWith(' (deleted)')) {
       note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);

@@ -258,6 +258,9 @@ test('what cannot be captured is refused in one line, and nothing is left behind
   sleeper.kill();
   expect(existsSync(join(directory, 'bundle'))).toBe(false);
 
+  // Process 2 is the kernel's own; it has no program.
+  expect(await refusal({ pids: [2] })).toMatch(/^process \d+ cannot be examined: ENOENT \(/);
+
   mkdirSync(join(directory, 'bundle'));
   writeFileSync(join(directory, 'bundle', 'kept'), 'as it was');
   expect(await refusal({ command: ['true'] })).toMatch(/bundle: the output directory is not empty \(/);
