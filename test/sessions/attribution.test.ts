@@ -66,12 +66,17 @@ describe('an exchange', () => {
       capture(
         [execEvent(at(0), { pid: 500, environment: { CODEX_THREAD_ID: A } })],
         exchange({ pid: 500, method: 'GET', path: '/x?key=hidden' }),
+        // A child that goes on with the same program has the same environment.
+        [{ ...exitEvent(at(20)), kind: 'fork', pid: 501, parentPid: 500 }],
+        exchange({ pid: 501, ms: 30, method: 'GET', path: '/x' }),
       ),
     );
     const { exchanges, processes } = await readSessionMap([bundle]);
-    expect(exchanges).toMatchObject([{ thread_id: A, by: 'CODEX_THREAD_ID', transport: 'http', path: '/x' }]);
+    const expected = { thread_id: A, by: 'CODEX_THREAD_ID', transport: 'http', path: '/x' };
+    expect(exchanges).toMatchObject([expected, { ...expected, pid: 501 }]);
     expect(processes).toMatchObject([
       { pid: 500, role: null, threads: [{ thread_id: A, by: 'CODEX_THREAD_ID', rollout_file: null }] },
+      { pid: 501, parent_pid: 500 },
     ]);
   });
 
