@@ -3,6 +3,7 @@ import { createAddressMap } from '../../src/elf/address-map.js';
 import { inspectBinary } from '../../src/elf/binary.js';
 import { BinaryFile } from '../../src/elf/file.js';
 import { readHeaders } from '../../src/elf/headers.js';
+import { requireThat } from '../support/requirements.js';
 import { functionAddresses, functionOffsets, openWorkshop, strip, toolchains } from './build.js';
 import { awslcSource, mainSource, opensslSource } from './openssl-like.js';
 
@@ -151,6 +152,11 @@ describe.runIf(process.arch === 'x64')('byte patterns alone', () => {
     const { path, offsetOf } = build(clang, ['-pie', '-Wl,--no-eh-frame-hdr']);
     expect(inspect(path).tls[0]?.offsets).toMatchObject({ ssl_write: offsetOf('SSL_write_ex') });
   });
+});
+
+it('both architectures have a compiler', (context) => {
+  const reason = 'needs aarch64-linux-gnu-gcc (Debian: gcc-aarch64-linux-gnu) to build AArch64 programs';
+  requireThat(toolchains().length === 2, reason, context);
 });
 
 describe.each(toolchains())('string anchors and byte patterns, $arch', ({ arch, compiler, prefix }) => {
