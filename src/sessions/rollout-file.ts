@@ -291,8 +291,8 @@ export class RolloutScan {
   }
 
   #spend(usage: TokenUsage, turn?: string): void {
-    this.#turns.spend(usage, turn);
-    addUsage(this.#modelUsage(this.#model), usage);
+    const model = this.#turns.spend(usage, turn) ?? this.#model;
+    addUsage(this.#modelUsage(model), usage);
   }
 
   #modelUsage(model: string | null): TokenUsage {

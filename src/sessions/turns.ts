@@ -47,10 +47,15 @@ export class Turns {
     turn.ended_at = time ?? null;
   }
 
-  /** Adds to a turn, the current one unless `id` names another. */
-  spend(usage: TokenUsage, id?: string): void {
+  /**
+   * Adds to a turn, the current one unless `id` names another.
+   *
+   * @returns the model of that turn
+   */
+  spend(usage: TokenUsage, id?: string): string | null {
     const turn = (id === undefined ? undefined : this.#byId.get(id)) ?? this.#current;
     if (turn !== undefined) addUsage(turn.usage, usage);
+    return turn?.model ?? null;
   }
 
   /** All turns so far were another thread's. */

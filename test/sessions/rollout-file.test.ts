@@ -251,6 +251,22 @@ describe('RolloutScan', () => {
     expect(rollout).toMatchObject({ responseIds: ['ours', 'ours too'], usage: { total_tokens: 20 } });
   });
 
+  it('adds a response to the turn that its record names, and to the model of that turn', () => {
+    const usage = { total_tokens: 10, input_tokens: 10 };
+    const rollout = scanLines(child, [
+      line('session_meta', { id: child }),
+      ...turn(idAt(6), 'first'),
+      ...turn(idAt(7), 'second'),
+      line('token_usage_record', { thread_id: child, turn_id: idAt(6), response_id: 'a', usage }),
+      tokenCount(15, 5),
+    ]);
+    expect(rollout?.turns.map((told) => told.usage.total_tokens)).toEqual([10, 5]);
+    expect(rollout?.usageByModel.map((told) => [told.model, told.usage.total_tokens])).toEqual([
+      ['first', 10],
+      ['second', 5],
+    ]);
+  });
+
   it('takes the thread for the session when the first line names none', () => {
     expect(scanLines(child, [line('session_meta', { id: child })])).toMatchObject({ sessionId: child });
   });
