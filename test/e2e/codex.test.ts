@@ -48,6 +48,13 @@ function tree(path: string): string[] {
   return [path, ...inside];
 }
 
+/** How Codex can be made to talk to its model. */
+interface Transport {
+  provider?: 'custom' | 'built-in';
+  caVariable?: boolean;
+  webSocket?: 'plain' | 'deflate';
+}
+
 interface Place {
   bundle: string;
   traceRoot: string;
@@ -56,11 +63,15 @@ interface Place {
   captureArgs: string[];
 }
 
-async function prepare(name: string, steps: readonly Step[]): Promise<Place> {
+async function prepare(
+  name: string,
+  steps: readonly Step[],
+  { webSocket, ...how }: Transport = {},
+): Promise<Place> {
   const place = join(directory, name);
   const traceRoot = join(place, 'codex-trace');
   mkdirSync(traceRoot, { recursive: true });
-  const server = await startMockResponses(steps);
+  const server = await startMockResponses(steps, webSocket === undefined ? {} : { webSocket });
   const home = join(place, 'home');
   const workspace = demoWorkspace;
   const codexRun = prepareCodexRun({
@@ -70,6 +81,7 @@ async function prepare(name: string, steps: readonly Step[]): Promise<Place> {
     prompt: demoPrompt,
     workspace,
     traceRoot,
+    ...how,
   });
   const bundle = join(place, 'bundle');
   const captureArgs = [agsight, 'capture', '-o', bundle, '--', ...codexRun.command];
@@ -90,6 +102,17 @@ async function referenceState(bundle: string): Promise<string> {
   return state;
 }
 
+type Facts = ReturnType<typeof modelVisibleFacts>;
+
+/** Over WebSocket, Codex's own id of an inference is not on the wire: its response names it there. */
+function namedByResponse(facts: Facts): Facts {
+  let text = JSON.stringify(facts);
+  for (const { inference_call_id, response_id } of JSON.parse(text).inferences) {
+    text = text.replaceAll(inference_call_id, `of ${response_id}`);
+  }
+  return JSON.parse(text);
+}
+
 /** Codex outlives its capture; both and what they started are one process group. */
 function killGroup(leader: number | undefined): void {
   try {
@@ -106,12 +129,17 @@ beforeEach(async (context) => {
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-describe('codex exec with a tool call, captured to its end', () => {
+describe.for<[string, Transport]>([
+  ['HTTP over OpenSSL', {}],
+  ['HTTP over rustls', { caVariable: true }],
+  ['WebSocket over rustls', { provider: 'built-in', webSocket: 'plain' }],
+  ['compressed WebSocket over rustls', { provider: 'built-in', webSocket: 'deflate' }],
+])('codex exec with a tool call over %s', ([name, transport]) => {
   let recording: Promise<Place & { finished: Finished }> | undefined;
   /** Recorded once, for all tests. */
   const recorded = () => {
     recording ??= (async () => {
-      const place = await prepare('whole', demoSteps);
+      const place = await prepare(name.replaceAll(' ', '-'), demoSteps, transport);
       const finished = await run(process.execPath, place.captureArgs, place.codexRun.env);
       await place.server.close();
       return { ...place, finished };
@@ -124,7 +152,9 @@ describe('codex exec with a tool call, captured to its end', () => {
     expect(finished.stderr).not.toMatch(/warn|error/i);
     expect(finished.status).toBe(0);
     expect(finished.stdout).toContain('"type":"turn.completed"');
-    expect(server.requests).toHaveLength(demoSteps.length);
+    const messages = server.messages.filter((text) => JSON.parse(text).generate !== false);
+    expect(server.requests.length + messages.length).toBe(demoSteps.length);
+    expect(messages.length > 0).toBe(transport.webSocket !== undefined);
     expect(readJson(bundle, 'capture.json')).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
 
     const { status, stdout } = await runAgsight('verify', bundle, '--json');
@@ -141,8 +171,9 @@ describe('codex exec with a tool call, captured to its end', () => {
     const { bundle, traceRoot } = await recorded();
     const [own, ...others] = readdirSync(traceRoot);
     expect(others).toEqual([]);
-    const inside = modelVisibleFacts(JSON.parse(await referenceState(join(traceRoot, own ?? ''))));
-    const outside = modelVisibleFacts(readJson(bundle, 'state.json'));
+    const ids = transport.webSocket === undefined ? (facts: Facts) => facts : namedByResponse;
+    const inside = ids(modelVisibleFacts(JSON.parse(await referenceState(join(traceRoot, own ?? '')))));
+    const outside = ids(modelVisibleFacts(readJson(bundle, 'state.json')));
     expect(outside).toEqual(inside);
 
     // Guards against two empty states being equal.

@@ -67,7 +67,9 @@ export function modelVisibleFacts(state: ReducedState) {
     })),
     inferences: inOrder(state.inference_calls).map((call) => ({
       ...pick(call, ['inference_call_id', 'thread_id', 'codex_turn_id', 'model', 'usage']),
-      ...pick(call, ['response_id', 'upstream_request_id', 'tool_call_ids_started_by_response']),
+      // Not tool_call_ids_started_by_response: it depends on whether Codex writes the start of a tool or the end
+      // of the response first, which are concurrent.
+      ...pick(call, ['response_id', 'upstream_request_id']),
       status: call.execution.status,
     })),
     tools: inOrder(state.tool_calls).map((call) => ({

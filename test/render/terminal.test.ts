@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { singleLine, stripControl } from '../../src/render/terminal.js';
 
-test.for([
+test.for<[string, string, string]>([
   ['colours', '\u001b[1;31mred\u001b[0m', 'red'],
   ['a window title', 'a\u001b]0;title\u0007b', 'ab'],
   ['a hyperlink', '\u001b]8;;http://example.com\u001b\\link\u001b]8;;\u001b\\', 'link'],
