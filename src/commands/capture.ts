@@ -85,6 +85,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
 
 /** Interprets and reduces the evidence, tells what came of it, and returns whether nothing was missing. */
 async function interpret(bundle: string): Promise<boolean> {
+  const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundles } = await import('../reduce/reduce.js');
   const { detail, note } = await import('../render/notes.js');
@@ -106,9 +107,10 @@ async function interpret(bundle: string): Promise<boolean> {
   const calls = exchanges.filter(({ call }) => call !== undefined);
   const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
   note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);
-  if (bundles.length === 0) return anomalies.length === 0 && evidenceAnomalies.length === 0;
-  const reduced = await reduceBundles(bundle);
+  const reduced = bundles.length === 0 ? [] : await reduceBundles(bundle);
   return (
-    anomalies.length === 0 && evidenceAnomalies.length === 0 && reduced.every(({ complete }) => complete)
+    evidenceAnomalies.length === 0 &&
+    anomalies.every(({ kind }) => harmlessKinds.has(kind)) &&
+    reduced.every(({ complete }) => complete)
   );
 }

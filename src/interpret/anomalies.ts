@@ -37,6 +37,9 @@ export type AnomalyKind =
   /** The same id for two different things; the second keeps no event of its own. */
   | 'duplicate-id';
 
+/** Kinds that mark how something was told, and not that anything is missing. */
+export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing']);
+
 export interface Anomaly {
   kind: AnomalyKind;
   count: number;

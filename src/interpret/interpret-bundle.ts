@@ -1,7 +1,7 @@
 // Interprets the evidence of a bundle directory and puts the trace bundles into it: one root thread's at the
 // top, several ones' below rollouts/. Owns the files that an interpretation writes, and replaces older ones.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgsightError } from '../errors.js';
 import { type EvidenceAnomaly, readEvidence } from '../evidence/reader.js';
@@ -9,6 +9,7 @@ import { TraceBundleWriter } from '../trace/bundle-writer.js';
 import { Interpreter, type InterpretResult } from './interpreter.js';
 
 const ROLLOUTS = 'rollouts';
+const ANOMALIES = 'anomalies.json';
 const OUTPUT = ['manifest.json', 'trace.jsonl', 'payloads'] as const;
 
 export interface BundleInterpretation extends InterpretResult {
@@ -19,7 +20,7 @@ export interface BundleInterpretation extends InterpretResult {
 }
 
 /**
- * Reads `bundleDir/evidence` and writes manifest.json, trace.jsonl and payloads/ beside it; when the capture
+ * Reads `bundleDir/evidence` and writes manifest.json, trace.jsonl, payloads/ and anomalies.json beside it; when the capture
  * saw several root threads, each into `rollouts/<root thread id>/`. What an earlier interpretation wrote is
  * removed first. The same evidence gives the same bytes.
  *
@@ -39,7 +40,17 @@ export async function interpretBundle(bundleDir: string): Promise<BundleInterpre
     interpreter.push(event);
   }
   const result = interpreter.finish();
+  writeAnomalies(bundleDir, [
+    ...evidenceAnomalies.map((anomaly) => ({ stage: 'evidence', ...anomaly })),
+    ...result.anomalies.map((anomaly) => ({ stage: 'interpret', ...anomaly })),
+  ]);
   return { ...result, bundles: place(bundleDir, result.rootThreadIds), evidenceAnomalies };
+}
+
+/** Absent when there are none. A reduction adds what it finds to the same file. */
+function writeAnomalies(bundleDir: string, anomalies: readonly object[]): void {
+  if (anomalies.length === 0) return;
+  writeFileSync(join(bundleDir, ANOMALIES), `${JSON.stringify(anomalies, null, 2)}\n`, { mode: 0o600 });
 }
 
 function place(bundleDir: string, rootThreadIds: readonly string[]): string[] {
@@ -69,7 +80,7 @@ function removeOutput(bundleDir: string): void {
       });
     }
   }
-  for (const name of [...OUTPUT, ROLLOUTS]) {
+  for (const name of [...OUTPUT, ROLLOUTS, ANOMALIES]) {
     rmSync(join(bundleDir, name), { recursive: true, force: true });
   }
 }

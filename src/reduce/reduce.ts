@@ -1,6 +1,6 @@
 // Reduces bundles: a trace bundle on disk in, state.json beside it out. The replay itself is replay.ts.
 
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { MANIFEST_FILE } from '../trace/bundle-reader.js';
@@ -64,7 +64,8 @@ export async function reduceBundle(dir: string, options: ReduceOptions = {}): Pr
   const statePath = options.output ?? join(dir, STATE_FILE);
   await writeWhole(statePath, stateText(state));
   const anomaliesPath = join(dirname(statePath), ANOMALIES_FILE);
-  if (anomalies.length > 0) await writeWhole(anomaliesPath, [prettyJson(anomalies)]);
+  const listed = [...(await anomaliesBefore(anomaliesPath)), ...anomalies];
+  if (listed.length > 0) await writeWhole(anomaliesPath, [prettyJson(listed)]);
   else await rm(anomaliesPath, { force: true });
   const counts: Record<string, number> = {};
   for (const [name, value] of Object.entries(state)) {
@@ -78,6 +79,16 @@ export async function reduceBundle(dir: string, options: ReduceOptions = {}): Pr
     anomalies,
     counts,
   };
+}
+
+/** What an interpretation has listed there; its entries name their stage, those of a reduction do not. */
+async function anomaliesBefore(path: string): Promise<unknown[]> {
+  try {
+    const listed: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return Array.isArray(listed) ? listed.filter((entry) => typeof entry?.stage === 'string') : [];
+  } catch {
+    return [];
+  }
 }
 
 /**

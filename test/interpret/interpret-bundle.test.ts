@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { EvidenceWriter } from '../../src/evidence/writer.js';
 import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
+import { reduceBundle } from '../../src/reduce/reduce.js';
 import { captureStart, evidenceOf, Wire, wireRecording } from '../support/wire.js';
 import {
   answer,
@@ -77,6 +78,23 @@ test('evidence that breaks off is told as far as it goes', async () => {
   expect(evidenceAnomalies.map(({ kind }) => kind)).toEqual(['no-end']);
   expect(readBack(bundle).all('inference_completed')).toHaveLength(2);
   expect(readBack(bundle).all('recording_completed')).toEqual([]);
+});
+
+test('what is wrong stands in anomalies.json, before and after the bundle is reduced', async () => {
+  const whole = evidenceOf(wireRecording('exec'));
+  const bundle = bundleOf(whole.filter(({ kind }) => kind !== 'capture-end'));
+  const listed = () => JSON.parse(readFileSync(join(bundle, 'anomalies.json'), 'utf8'));
+  await interpretBundle(bundle);
+  expect(listed()).toMatchObject([{ stage: 'evidence', kind: 'no-end' }]);
+  expect(statSync(join(bundle, 'anomalies.json')).mode & 0o777).toBe(0o600);
+
+  await reduceBundle(bundle);
+  expect(listed()).toMatchObject([{ stage: 'evidence', kind: 'no-end' }]);
+  appendFileSync(join(bundle, 'trace.jsonl'), 'no event\n');
+  await reduceBundle(bundle);
+  expect(listed()).toMatchObject([{ stage: 'evidence', kind: 'no-end' }, { line: expect.any(Number) }]);
+  await reduceBundle(bundle);
+  expect(listed()).toHaveLength(2);
 });
 
 test('a thread id from the wire never becomes a path', async () => {
