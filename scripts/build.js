@@ -1,8 +1,8 @@
 // Builds what runs: dist/ from src/, and on Linux the N-API shim that `agsight capture` loads. The new dist/ takes
 // the place of the old one only when it is whole.
 import { spawnSync } from 'node:child_process';
-import { cpSync, renameSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const fresh = `${root}dist.new`;
@@ -13,6 +13,15 @@ function run(command, args) {
   if (status !== 0) process.exit(1);
 }
 
+/** What the program says of itself; bin/agsight.js prints it without loading the program. */
+function helpText() {
+  const program = `import { main } from '${pathToFileURL(`${fresh}/cli.js`)}'; await main(['node', 'agsight', '--help']);`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program]);
+  if (status === 0) return stdout;
+  console.error(stderr.toString());
+  process.exit(1);
+}
+
 rmSync(fresh, { recursive: true, force: true });
 run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--outDir', fresh]);
 
@@ -20,6 +29,8 @@ run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json',
 for (const asset of ['evidence/proc-event.proto', 'elf/offset-table.json', 'bpf/skeleton']) {
   cpSync(`${root}src/${asset}`, `${fresh}/${asset}`, { recursive: true });
 }
+
+writeFileSync(`${fresh}/help.txt`, helpText());
 
 if (process.platform === 'linux') run(process.execPath, ['native/build.js']);
 

@@ -28,6 +28,12 @@ test('--help lists every command and the exit codes', async () => {
   );
 });
 
+test('the help that is ready to print is the help of the program', async () => {
+  const { stdout } = await agsight('help');
+  expect((await agsight('--help')).stdout).toBe(stdout);
+  expect((await agsight('-h')).stdout).toBe(stdout);
+});
+
 test.for(['capture', 'offsets', 'reduce', 'trace-reduce', 'session-map', 'verify'])(
   '%s has a help of its own',
   async (command) => {
