@@ -183,7 +183,7 @@ function start(script: string): ChildProcess {
 }
 
 test('running processes are recorded from the moment they are named, until all have ended', async () => {
-  const children = [start('s700,w100,x0'), start('s900,w200')];
+  const children = [start('s2000,w100,x0'), start('s2200,w200')];
   const pids = children.map(({ pid }) => pid ?? 0);
   await delay(50);
   const summary = await capture(options({ target: { pids } }));
@@ -204,10 +204,10 @@ test('running processes are recorded from the moment they are named, until all h
 });
 
 test('the duration and a stop end a capture whose target goes on', async () => {
-  const child = start('s300,w100,s20000');
+  const child = start('s1500,w100,s20000');
   await delay(50);
   const pids = [child.pid ?? 0];
-  const summary = await capture(options({ target: { pids }, durationMs: 800 }));
+  const summary = await capture(options({ target: { pids }, durationMs: 2500 }));
   expect(summary.end_reason).toBe('duration');
   expect((await events()).at(-1)).toMatchObject({ kind: 'capture-end', reason: 'duration' });
   expect((await events()).filter(isTls)).toHaveLength(1);
@@ -233,7 +233,7 @@ test('a command is told to stop as we are, and recorded until it has', async () 
 test('a program that was replaced on disk is recorded as it runs', async () => {
   const copy = join(directory, 'program');
   execFileSync('cp', [generator, copy]);
-  const child = spawn(copy, ['s600,w100'], { stdio: 'ignore' });
+  const child = spawn(copy, ['s2000,w100'], { stdio: 'ignore' });
   await delay(50);
   rmSync(copy);
   writeFileSync(copy, 'something else');
