@@ -16,16 +16,14 @@ import {
   variant,
 } from '../trace/typed-json.js';
 import type { ConversationItem } from './state.js';
-
-const UUID =
-  /^(?:urn:uuid:|\{)?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?$/i;
+import { canonicalUuid, uuidFault } from './uuid.js';
 
 /** A thread id, in the lower-case form with hyphens. */
 const threadId: Decode<string> = (value, name) => {
   const written = text(value, name);
-  const groups = UUID.exec(written);
-  if (groups === null) throw new TypeMismatch(`invalid thread id \`${written}\``);
-  return groups.slice(1).join('-').toLowerCase();
+  const id = canonicalUuid(written);
+  if (id === undefined) throw new TypeMismatch(uuidFault(written));
+  return id;
 };
 
 /** `/root`, `/root/a/b` or `/morpheus`. */

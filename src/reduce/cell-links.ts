@@ -16,14 +16,15 @@ export function linkNestedTool(graph: Graph, cellId: string, toolCallId: string)
   if (cell !== undefined) addUnique(cell.nested_tool_call_ids, toolCallId);
 }
 
-/** Names on the `exec` calls of models the cells that they started. Called after the last event. */
+/** Names on the `exec` calls of models the cells that they started in the same turn. Called after the last event. */
 export function linkStartedCells(graph: Graph): void {
   for (const tool of graph.state.tool_calls.values()) {
     const { kind, model_visible_call_id: callId } = tool;
     if (kind.type !== 'other' || kind.name !== 'exec' || callId === null) continue;
     const cell = graph.state.code_cells.get(cellIdOf(callId));
-    if (cell !== undefined && cell.thread_id === tool.thread_id)
-      tool.started_code_cell_id = cell.code_cell_id;
+    const { thread_id, started_by_codex_turn_id } = tool;
+    if (cell?.thread_id !== thread_id || cell.codex_turn_id !== started_by_codex_turn_id) continue;
+    tool.started_code_cell_id = cell.code_cell_id;
   }
 }
 

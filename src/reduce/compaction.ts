@@ -119,7 +119,6 @@ export function installCompaction(
   const replacement = reconcileDetached(graph, made, replacementItems, []);
   listItems([...input, marker, ...replacement]);
   graph.replacements.set(threadId, replacement);
-  graph.latestInference.delete(threadId);
   graph.state.compactions.set(compactionId, {
     compaction_id: compactionId,
     thread_id: threadId,

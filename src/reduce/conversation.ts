@@ -81,8 +81,9 @@ export function reduceResponse(
     producer: { type: 'inference', inference_call_id },
   };
   const records = reconcileDetached(graph, sighting, items, namesakes(graph, threadId, items));
-  // A later request has already shown the thread's model something else, or a compaction is about to.
-  if (graph.latestInference.get(threadId) === inference_call_id) {
+  // A later request has already shown the thread's model something else, or the next one will: what a
+  // compaction put in place.
+  if (graph.latestInference.get(threadId) === inference_call_id && !graph.replacements.has(threadId)) {
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
   const usage = tokenUsage(member(payload, 'token_usage'));

@@ -15,8 +15,9 @@ export function spawnEdgeId(parentId: string, childId: string): string {
   return `edge:spawn:${parentId}:${childId}`;
 }
 
-/** Gives the first edge that waits for this message its target. */
+/** Gives the first edge that waits for this message its target. An item is the target of one edge only. */
 export function resolveDelivery(graph: Graph, item: ConversationItem): void {
+  if (graph.targetedItems.has(item.item_id)) return;
   const key = deliveryKey(graph, item);
   if (key === undefined) return;
   const waiting = graph.pendingEdgesByDelivery.get(item.thread_id, key);

@@ -94,7 +94,7 @@ export class Graph {
   readonly answers = new PairMap<ConversationItem>();
 
   // Inference.
-  /** Thread → its inference call that started last, unless its history was replaced since. */
+  /** Thread → its inference call that started last. */
   readonly latestInference = new Map<string, string>();
   readonly runningInferences = new Map<string, Set<InferenceCall>>();
   /** (thread, response id) → calls that had it. */

@@ -42,14 +42,8 @@ describe('recorded by Codex', () => {
   });
 });
 
-describe('composed', () => {
-  test.each(Object.entries(bundleSet('composed')))('%s', async (_name, bundle) => {
-    expect(await answer(bundle)).toEqual({ state: bundle.state, error: bundle.error });
-  });
-});
-
-describe('damaged', () => {
-  test.each(Object.entries(bundleSet('damaged')))('%s', async (_name, bundle) => {
+describe.each(['composed', 'probed', 'damaged'] as const)('%s', (set) => {
+  test.each(Object.entries(bundleSet(set)))('%s', async (_name, bundle) => {
     expect(await answer(bundle)).toEqual({ state: bundle.state, error: bundle.error });
   });
 });

@@ -26,7 +26,7 @@ export function recordedBundle(name: string): PackedBundle {
 }
 
 /** Many small bundles in one file. */
-export function bundleSet(name: 'damaged' | 'composed'): Record<string, PackedBundle> {
+export function bundleSet(name: 'composed' | 'probed' | 'damaged'): Record<string, PackedBundle> {
   return read(name) as Record<string, PackedBundle>;
 }
 
