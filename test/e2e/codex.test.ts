@@ -8,11 +8,10 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
-import { fetchCodex } from '../support/codex-package.js';
 import { type CodexRun, prepareCodexRun } from '../support/codex-run.js';
 import { demoPrompt, demoSteps, demoWorkspace, stalledSteps } from '../support/demo-script.js';
 import { type MockResponses, type Step, startMockResponses } from '../support/mock-responses.js';
-import { requireRoot } from '../support/requirements.js';
+import { requireCodex, requireRoot } from '../support/requirements.js';
 import { modelVisibleFacts } from './model-visible-facts.js';
 
 const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
@@ -124,7 +123,7 @@ function killGroup(leader: number | undefined): void {
 
 beforeEach(async (context) => {
   requireRoot(context);
-  codex = await fetchCodex('0.169.0');
+  codex = await requireCodex('0.169.0', context);
 }, fetchTimeoutMs);
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

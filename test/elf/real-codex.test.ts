@@ -4,7 +4,7 @@
 import { describe, expect, it, type TestContext } from 'vitest';
 import { compareTiers, inspectBinary } from '../../src/elf/binary.js';
 import { builtInTable, type OffsetEntry } from '../../src/elf/offset-table.js';
-import { fetchCodex } from '../support/codex-package.js';
+import { requireCodex } from '../support/requirements.js';
 
 const always = ['0.169.0 x86_64', '0.110.0 aarch64'];
 const rows = builtInTable().entries.filter(
@@ -13,14 +13,8 @@ const rows = builtInTable().entries.filter(
 );
 const fetchMilliseconds = 600_000;
 
-async function binaryOrSkip({ codex_version, arch }: OffsetEntry, context: TestContext): Promise<string> {
-  try {
-    return await fetchCodex(codex_version, { arch: arch === 'aarch64' ? 'arm64' : 'x64' });
-  } catch (error) {
-    if (process.env.CI === 'true') throw error;
-    return context.skip(`needs Codex ${codex_version}: ${error instanceof Error ? error.message : error}`);
-  }
-}
+const binaryOf = ({ codex_version, arch }: OffsetEntry, context: TestContext): Promise<string> =>
+  requireCodex(codex_version, context, { arch: arch === 'aarch64' ? 'arm64' : 'x64' });
 
 describe.each(rows)('Codex $codex_version for $arch', (row) => {
   const { aead_seal, aead_open, ...openssl } = row.offsets ?? {};
@@ -29,7 +23,7 @@ describe.each(rows)('Codex $codex_version for $arch', (row) => {
   it(
     'shows its functions to both methods of the pattern tier, without a table',
     async (context) => {
-      const path = await binaryOrSkip(row, context);
+      const path = await binaryOf(row, context);
       const report = inspectBinary(path, { tier: 'pattern', table: { entries: [], problems: [] } });
       expect(report.codex_version).toBe(row.codex_version);
       expect(report.fingerprint).toEqual(row.fingerprint);
@@ -47,7 +41,7 @@ describe.each(rows)('Codex $codex_version for $arch', (row) => {
   it(
     'is known by its head: table first, nothing searched',
     async (context) => {
-      const path = await binaryOrSkip(row, context);
+      const path = await binaryOf(row, context);
       const report = inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
       expect(report.codex_version).toBe(row.codex_version);
       expect(report.tls).toMatchObject([
@@ -61,7 +55,7 @@ describe.each(rows)('Codex $codex_version for $arch', (row) => {
   it(
     'has tiers that agree',
     async (context) => {
-      const { tiers, disagreements } = compareTiers(await binaryOrSkip(row, context));
+      const { tiers, disagreements } = compareTiers(await binaryOf(row, context));
       expect(disagreements).toEqual([]);
       expect(tiers.symbol).toEqual([]);
       expect(tiers.pattern).not.toEqual([]);

@@ -1,10 +1,22 @@
 // What a test needs from the host. A missing requirement skips the test with its reason; where CI=true it
 // fails instead, so that nothing is skipped unnoticed.
 import type { TestContext } from 'vitest';
+import { fetchCodex } from './codex-package.js';
 
 /** The test goes on only as root on Linux. */
 export function requireRoot(context: TestContext): void {
   requireThat(process.platform === 'linux' && process.getuid?.() === 0, 'needs root on Linux', context);
+}
+
+/** The official binary of a Codex release; the test goes on only when it is cached or can be fetched. */
+export async function requireCodex(
+  version: string,
+  context: TestContext,
+  options?: Parameters<typeof fetchCodex>[1],
+): Promise<string> {
+  const fetched = await fetchCodex(version, options).catch((error: unknown) => String(error));
+  requireThat(fetched.startsWith('/'), `needs Codex ${version}: ${fetched}`, context);
+  return fetched;
 }
 
 /** The test goes on only where `met`; `reason` says what it needs. */
