@@ -1,13 +1,20 @@
 #!/usr/bin/env node
-import { readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, writeSync } from 'node:fs';
 
-// The help is text that the build has written: whoever asks for it waits for nothing else.
+const help = new URL('../dist/help.txt', import.meta.url);
 const [argument, ...others] = process.argv.slice(2);
-if ((argument === '--help' || argument === '-h') && others.length === 0) {
+if (!existsSync(help)) {
+  console.error('agsight: it is not built yet (run `npm ci && npm run build` in its directory)');
+  process.exitCode = 1;
+} else if ((argument === '--help' || argument === '-h') && others.length === 0) {
+  // The help is text that the build has written: whoever asks for it waits for nothing else.
   try {
-    writeSync(1, readFileSync(new URL('../dist/help.txt', import.meta.url)));
+    writeSync(1, readFileSync(help));
   } catch (error) {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE') {
+      console.error(`agsight: the output cannot be written: ${error.code}`);
+      process.exitCode = 1;
+    }
   }
 } else {
   const { main } = await import('../dist/cli.js');

@@ -7,7 +7,7 @@ import { offsetsCommand } from './commands/offsets.js';
 import { reduceCommand } from './commands/reduce.js';
 import { sessionMapCommand } from './commands/session-map.js';
 import { verifyCommand } from './commands/verify.js';
-import { AgsightError, ExitCode } from './errors.js';
+import { AgsightError, ExitCode, systemErrorCode } from './errors.js';
 import { printError, setVerbosity } from './render/notes.js';
 import { version } from './version.js';
 
@@ -63,16 +63,21 @@ function report(error: unknown, options: GlobalOptions): void {
     return;
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (systemErrorCode(error) !== undefined) {
+    printError(new AgsightError('system', message), options.json === true);
+    return;
+  }
   console.error(
     `agsight: internal error: ${message.split('\n')[0]} (run again with --debug and report the stack)`,
   );
 }
 
-/** A reader that closed the pipe (`| head -1`) wants no more: that is no error of ours. */
-function endQuietlyOnClosedPipe(stream: NodeJS.WriteStream): void {
+/** A reader that closed the pipe (`| head -1`) wants no more: that is no error of ours. Any other failure is. */
+function endOnFailedOutput(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(process.exitCode ?? ExitCode.ok);
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? ExitCode.ok);
+    if (stream === process.stdout) console.error(`agsight: the output cannot be written: ${error.code}`);
+    process.exit(ExitCode.failed);
   });
 }
 
@@ -82,8 +87,8 @@ function endQuietlyOnClosedPipe(stream: NodeJS.WriteStream): void {
  * @param argv as `process.argv`: two leading entries, then the arguments.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  endQuietlyOnClosedPipe(process.stdout);
-  endQuietlyOnClosedPipe(process.stderr);
+  endOnFailedOutput(process.stdout);
+  endOnFailedOutput(process.stderr);
   const program = createProgram();
   throwInsteadOfExit(program);
   try {

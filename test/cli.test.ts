@@ -89,6 +89,20 @@ test('an error is one line with file and remedy, as JSON for scripts, with its s
   expect((await agsight('--debug', 'verify', join(directory, 'nothing'))).stderr).toMatch(/\n {4}at /);
 });
 
+test('output that cannot be written is an error of one line', async () => {
+  const { exitCode, stderr } = await execa(
+    'sh',
+    ['-c', '"$0" "$1" help > /dev/full', process.execPath, program],
+    {
+      reject: false,
+    },
+  );
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 1,
+    stderr: 'agsight: the output cannot be written: ENOSPC',
+  });
+});
+
 test('a reader that closes the pipe ends the program quietly', async () => {
   const { stdout, stderr } = await execa('sh', [
     '-c',

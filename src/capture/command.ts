@@ -24,7 +24,7 @@ export function findCommand(name: string, searchPath = process.env.PATH ?? ''): 
   const candidates = name.includes('/') ? [name] : searchPath.split(delimiter).map((dir) => join(dir, name));
   const found = candidates.find(isExecutableFile);
   if (found === undefined) {
-    throw new AgsightError('no-command', 'there is no such command', {
+    throw new AgsightError('no-command', 'there is no such command, or it may not be executed', {
       file: name,
       remedy: 'check the name and PATH',
     });
@@ -38,6 +38,8 @@ export interface StoppedCommand {
   resume(): void;
   /** Passes on a signal that asked us to stop, unless the terminal has sent it to the command as well. */
   forward(signal: unknown): void;
+  /** Ends it if it was never let run. */
+  end(): void;
   /** Lets us exit although it may still run. */
   leave(): void;
   /** Settles when it has ended. */
@@ -72,10 +74,17 @@ export async function startStopped(command: readonly string[]): Promise<StoppedC
     }
     await delay(1);
   }
+  let isHeld = true;
   return {
     pid,
     ended,
-    resume: () => child.kill('SIGCONT'),
+    resume() {
+      isHeld = false;
+      child.kill('SIGCONT');
+    },
+    end() {
+      if (isHeld) child.kill('SIGKILL');
+    },
     forward(signal) {
       if (signal === 'SIGINT' && process.stdin.isTTY) return;
       child.kill(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');

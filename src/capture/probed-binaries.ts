@@ -5,6 +5,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie } from '../bpf/record.js';
 import { type BinaryReport, inspectBinary, type TlsLibrary } from '../elf/binary.js';
+import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { tlsLibraries } from './event-assembler.js';
@@ -74,6 +75,11 @@ function targetsOf(stack: TlsLibrary): Target[] {
   );
 }
 
+function identity(path: string): string {
+  const { dev, ino } = statSync(path);
+  return `${dev}:${ino}`;
+}
+
 export class ProbedBinaries {
   readonly #program: KernelProgram;
   /** By device and inode: a path may be replaced, and one file may have many paths. */
@@ -96,14 +102,24 @@ export class ProbedBinaries {
    * Errors: those of `inspectBinary` and `attach`.
    */
   probe(path: string, name = path): ProbedBinary | undefined {
-    const { dev, ino } = statSync(path);
-    const key = `${dev}:${ino}`;
+    const key = identity(path);
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
     const report = inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);
     return binary;
+  }
+
+  /**
+   * Probes a program and the libssl that it is linked to. Returns what carries probes now; for a program that was
+   * met before, only the program itself.
+   */
+  probeProgram(path: string, name = path): ProbedBinary[] {
+    const isKnown = this.#examined.has(identity(path));
+    const program = this.probe(path, name);
+    const libraries = isKnown ? [] : linkedTlsLibraries(path).map((library) => this.probe(library));
+    return [program, ...libraries].filter((binary) => binary !== undefined);
   }
 
   #attach(path: string, name: string, report: BinaryReport): ProbedBinary | undefined {

@@ -65,15 +65,18 @@ export function children(pid: number): number[] {
   );
 }
 
-/** The shared objects that `pid` has mapped and whose file name matches, as paths that stay valid for it. */
-export function mappedFiles(pid: number, name: RegExp): string[] {
-  const paths = new Map<string, string>();
+/**
+ * The shared objects that `pid` has mapped and whose file name matches: a path to open them by, which is valid
+ * whatever has become of the file, and the name that the process knows.
+ */
+export function mappedFiles(pid: number, pattern: RegExp): { path: string; name: string }[] {
+  const files = new Map<string, { path: string; name: string }>();
   for (const line of readOrEmpty(`/proc/${pid}/maps`).toString('utf8').split('\n')) {
-    const [, range, inode, path] = /^(\S+) \S+ \S+ (\S+ +\d+) +(\/.*)$/.exec(line) ?? [];
-    if (range === undefined || inode === undefined || path === undefined) continue;
-    if (name.test(path.slice(path.lastIndexOf('/') + 1)) && !paths.has(inode)) {
-      paths.set(inode, `/proc/${pid}/map_files/${range}`);
+    const [, range, inode, name] = /^(\S+) \S+ \S+ (\S+ +\d+) +(\/.*)$/.exec(line) ?? [];
+    if (range === undefined || inode === undefined || name === undefined) continue;
+    if (pattern.test(name.slice(name.lastIndexOf('/') + 1)) && !files.has(inode)) {
+      files.set(inode, { path: `/proc/${pid}/map_files/${range}`, name });
     }
   }
-  return [...paths.values()];
+  return [...files.values()];
 }

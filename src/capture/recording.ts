@@ -15,7 +15,7 @@ import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
-import { describeReport, isNotProbeable, ProbedBinaries, type ProbedBinary } from './probed-binaries.js';
+import { describeReport, isNotProbeable, ProbedBinaries } from './probed-binaries.js';
 import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
 import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
 
@@ -55,7 +55,7 @@ export class Recording {
   /** A command without known functions is recorded all the same: it may start an agent. */
   probeCommand(path: string): void {
     try {
-      if (this.#binaries.probe(path) !== undefined) return;
+      if (this.#binaries.probeProgram(path).length > 0) return;
       note(`agsight: no known TLS function in ${path}; watching what it starts`);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
@@ -84,11 +84,9 @@ export class Recording {
     if (exe.endsWith(' (deleted)')) {
       note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
     }
-    const found: ProbedBinary[] = [];
-    const program = this.#binaries.probe(`/proc/${pid}/exe`, exe);
-    if (program !== undefined) found.push(program);
-    for (const path of mappedFiles(pid, sharedTlsLibrary)) {
-      const library = this.#binaries.probe(path);
+    const found = this.#binaries.probeProgram(`/proc/${pid}/exe`, exe);
+    for (const { path, name } of mappedFiles(pid, sharedTlsLibrary)) {
+      const library = this.#binaries.probe(path, name);
       if (library !== undefined) found.push(library);
     }
     if (found.length === 0) {
@@ -102,7 +100,11 @@ export class Recording {
 
   async runCommand(command: StoppedCommand): Promise<CaptureSummary> {
     this.#follow(command.pid, command.pid);
-    return await this.#record([command.pid], command);
+    try {
+      return await this.#record([command.pid], command);
+    } finally {
+      command.end();
+    }
   }
 
   async runProcesses(pids: readonly number[]): Promise<CaptureSummary> {
@@ -152,7 +154,6 @@ export class Recording {
       summary.end_reason = reason;
       return summary;
     } catch (error) {
-      command?.resume();
       if (error instanceof AgsightError && error.code === 'disk-full') summary.end_reason = 'disk-full';
       throw error;
     } finally {
@@ -243,8 +244,7 @@ export class Recording {
     const exe = executable(pid);
     if (exe === undefined) return;
     try {
-      const binary = this.#binaries.probe(`/proc/${pid}/exe`, exe);
-      if (binary !== undefined) this.#rememberHome(pid);
+      if (this.#binaries.probeProgram(`/proc/${pid}/exe`, exe).length > 0) this.#rememberHome(pid);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
       if (error instanceof AgsightError && error.code === 'attach') this.#warnings.push(error.message);

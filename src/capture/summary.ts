@@ -3,6 +3,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BinaryReport } from '../elf/binary.js';
+import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 
 export type EndReason = 'target-exit' | 'duration' | 'interrupted' | 'disk-full';
 
@@ -41,9 +42,19 @@ export function lostEvents(counters: Readonly<Record<string, number>>): number {
   return Object.entries(counters).reduce((sum, [name, value]) => (name === 'records' ? sum : sum + value), 0);
 }
 
-/** Writes capture.json whole or not at all. */
+/** Writes capture.json whole or not at all. Errors: `disk-full`, `write-failed`. */
 export function writeSummary(directory: string, summary: CaptureSummary): void {
   const file = join(directory, 'capture.json');
-  writeFileSync(`${file}.new`, `${JSON.stringify(summary, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  try {
+    writeFileSync(`${file}.new`, `${JSON.stringify(summary, null, 2)}\n`, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  } catch (cause) {
+    const code = systemErrorCode(cause);
+    throw new AgsightError(code === 'ENOSPC' ? 'disk-full' : 'write-failed', `cannot be written: ${code}`, {
+      file,
+      remedy: 'free space, or name a directory on another disk',
+      exitCode: ExitCode.incomplete,
+      cause,
+    });
+  }
 }

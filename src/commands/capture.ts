@@ -12,6 +12,8 @@ interface CaptureCommandOptions {
   json?: boolean;
 }
 
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 function parsePid(text: string, earlier: number[] = []): number[] {
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('A process id is a positive number.');
   return [...earlier, Number(text)];
@@ -63,17 +65,20 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   const stop = new AbortController();
   // A second signal finds no handler and ends us at once; the evidence so far is whole all the same.
   const onSignal = (signal: NodeJS.Signals): void => {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    ignoreSignals();
     stop.abort(signal);
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const ignoreSignals = (): void => {
+    for (const signal of stopSignals) process.off(signal, onSignal);
+  };
+  for (const signal of stopSignals) process.on(signal, onSignal);
   const summary = await capture({
     output,
     target: options.pid === undefined ? { command } : { pids: options.pid },
     ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
     ringBytes: options.ringMib * 2 ** 20,
     stop: stop.signal,
-  }).finally(() => process.off('SIGINT', onSignal).off('SIGTERM', onSignal));
+  }).finally(ignoreSignals);
 
   for (const warning of summary.warnings) note(`agsight: ${warning}`);
   let complete = summary.lost_events === 0;

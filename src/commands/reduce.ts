@@ -13,7 +13,10 @@ export function reduceCommand(): Command {
   return new Command('reduce')
     .alias('trace-reduce')
     .description('reduce a trace bundle, of a capture or of Codex itself, to state.json')
-    .argument('<bundle>', 'directory with manifest.json, trace.jsonl and payloads/')
+    .argument(
+      '<bundle>',
+      'directory with manifest.json, trace.jsonl and payloads/, or with the evidence of a capture',
+    )
     .option('-o, --output <file>', 'where to write the state (default: state.json in the bundle)')
     .option('--strict', 'stop at the first fault and write nothing, as `codex debug trace-reduce` does')
     .addHelpText(
@@ -24,6 +27,8 @@ export function reduceCommand(): Command {
       const { output, strict, json } = command.optsWithGlobals<Options>();
       const { ExitCode } = await import('../errors.js');
       const { BundleRejected, reduceBundles } = await import('../reduce/reduce.js');
+      const { interpretBundle, isUninterpreted } = await import('../interpret/interpret-bundle.js');
+      if (isUninterpreted(bundle)) await interpretBundle(bundle);
       let results: ReduceResult[];
       try {
         results = await reduceBundles(bundle, { output, strict });

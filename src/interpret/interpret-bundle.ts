@@ -69,6 +69,12 @@ function directoryName(threadId: string): string {
     : `thread-${Buffer.from(threadId).toString('hex').slice(0, 120)}`;
 }
 
+/** Whether a capture's evidence is all that the directory holds: recorded with --raw, or cut short. */
+export function isUninterpreted(bundleDir: string): boolean {
+  const has = (name: string): boolean => existsSync(join(bundleDir, name));
+  return has('evidence') && !has('manifest.json') && !has(ROLLOUTS);
+}
+
 function removeOutput(bundleDir: string): void {
   const rollouts = join(bundleDir, ROLLOUTS);
   if (existsSync(rollouts)) {

@@ -247,7 +247,7 @@ test('what cannot be captured is refused in one line, and nothing is left behind
     return error instanceof Error ? error.message : 'accepted';
   };
   expect(await refusal({ command: ['no-such-command-here'] })).toMatch(
-    /^no-such-command-here: there is no such command \(/,
+    /^no-such-command-here: there is no such command, or it may not be executed \(/,
   );
   expect(await refusal({ pids: [2 ** 22 + 1] })).toMatch(/^there is no process 4194305 \(/);
   const sleeper = spawn('sleep', ['30']);
@@ -265,6 +265,23 @@ test('what cannot be captured is refused in one line, and nothing is left behind
   writeFileSync(join(directory, 'bundle', 'kept'), 'as it was');
   expect(await refusal({ command: ['true'] })).toMatch(/bundle: the output directory is not empty \(/);
   expect(readFileSync(join(directory, 'bundle', 'kept'), 'utf8')).toBe('as it was');
+});
+
+test('a command whose recording cannot begin is never let run', async () => {
+  const disk = join(directory, 'disk');
+  mkdirSync(disk);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', disk]);
+  try {
+    const mark = join(directory, 'it-ran');
+    writeFileSync(join(disk, 'filling'), Buffer.alloc(16_384));
+    const command = ['/bin/sh', '-c', `echo > ${mark}`];
+    await expect(
+      capture(options({ target: { command }, output: join(disk, 'bundle') })),
+    ).rejects.toMatchObject({ exitCode: 3 });
+    expect(existsSync(mark)).toBe(false);
+  } finally {
+    execFileSync('umount', ['-l', disk]);
+  }
 });
 
 test('a full disk ends the capture, and what was whole stays readable', async () => {
