@@ -25,10 +25,15 @@ export function reduceCommand(): Command {
     )
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { output, strict, json } = command.optsWithGlobals<Options>();
-      const { ExitCode } = await import('../errors.js');
+      const { AgsightError, ExitCode } = await import('../errors.js');
       const { BundleRejected, reduceBundles } = await import('../reduce/reduce.js');
       const { interpretBundle, isUninterpreted } = await import('../interpret/interpret-bundle.js');
-      if (isUninterpreted(bundle)) await interpretBundle(bundle);
+      if (isUninterpreted(bundle) && (await interpretBundle(bundle)).bundles.length === 0) {
+        throw new AgsightError('no-requests', 'its evidence holds no request to a model', {
+          file: bundle,
+          remedy: 'see what it holds with agsight verify',
+        });
+      }
       let results: ReduceResult[];
       try {
         results = await reduceBundles(bundle, { output, strict });
