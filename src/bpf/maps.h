@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * The maps, which hold all state of the program, and what every program does: count, fill a header, submit.
+ */
+#ifndef AGSIGHT_MAPS_H
+#define AGSIGHT_MAPS_H
+
+#include "kernel-types.h"
+#include "record.h"
+
+#define SIGNAL_GROUP_EXIT 0x4
+#define CALL_CHUNKS (CALL_LIMIT_BYTES / CHUNK_BYTES + 1)
+#define MAX_VARIABLES 1024
+
+struct process {
+	__u32 root_pid;
+};
+
+/*
+ * A TLS call in progress, and after its return the copying of what it moved. Lives in a map from beginning to
+ * end: on the stack, the verifier would follow the position through every turn of the copying loop.
+ */
+struct call {
+	__u64 ssl;
+	__u64 buffer;
+	__u64 count_address;
+	__u64 start_time;
+	__u64 cookie;
+	__u64 length;
+	__u64 position;
+	__u64 end_time;
+	__u64 connection;
+	__u64 offset;
+	__u64 additional;
+	__u32 additional_length;
+	__u32 root_pid;
+};
+
+/* The memory area of a new program that is being copied. In a map for the same reason. */
+struct walk {
+	__u64 start;
+	__u64 end;
+	__u64 offset;
+	__u64 exec_time;
+	__u32 root_pid;
+	__u32 inside_variable;
+};
+
+struct connection_key {
+	__u64 ssl;
+	__u32 pid;
+	__u32 zero;
+};
+
+struct connection {
+	__u64 id;
+	__u64 offset[2]; /* by direction: sent, received */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct process);
+} processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+/* The least recently used connection makes room: nobody tells the program that one was closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct connection_key);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
+/* Keeps `value` within `limit` where the verifier sees it and the compiler cannot reason it away. */
+#define CLAMP(value, limit)                                              \
+	asm volatile("if %[v] <= %[l] goto +1; %[v] = %[l]"              \
+		     : [v] "+r"(value)                                   \
+		     : [l] "i"(limit))
+
+static __always_inline void fill_header(struct record_header *header, __u16 type, __u64 time, __u32 root_pid)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	header->type = type;
+	header->flags = 0;
+	header->data_length = 0;
+	header->time = time;
+	header->pid = id >> 32;
+	header->tid = (__u32)id;
+	header->root_pid = root_pid;
+	header->reserved = 0;
+	bpf_get_current_comm(header->comm, sizeof(header->comm));
+}
+
+static __always_inline void submit(void *record)
+{
+	bpf_ringbuf_submit(record, 0);
+	count(COUNTER_RECORDS);
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * The programs on functions of TLS libraries: what a call moves, at its place in its connection.
+ */
+#ifndef AGSIGHT_TLS_H
+#define AGSIGHT_TLS_H
+
+#include "maps.h"
+
+static __always_inline void fill_tls(struct tls_record *record, struct call *call, __u16 flags)
+{
+	fill_header(&record->header, RECORD_TLS, call->end_time, call->root_pid);
+	record->header.flags = (call->cookie & COOKIE_RECEIVE ? TLS_RECEIVE : 0) | flags;
+	record->start_time = call->start_time;
+	record->connection = call->connection;
+	record->offset = call->offset + call->position;
+	record->missing = 0;
+	record->library = (__u8)(call->cookie >> COOKIE_LIBRARY_SHIFT);
+	record->additional_length = 0;
+
+	__u64 length = call->additional_length;
+
+	CLAMP(length, ADDITIONAL_BYTES);
+	if (length > 0 && !bpf_probe_read_user(record->additional, length, (void *)call->additional))
+		record->additional_length = length;
+}
+
+static __always_inline void report_missing(struct call *call, __u64 missing, __u16 reason)
+{
+	struct tls_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNTER_TLS_RING_FULL);
+		return;
+	}
+	fill_tls(record, call, reason);
+	record->missing = missing;
+	submit(record);
+}
+
+/*
+ * The ring hands out constant sizes only, and one size for all would waste it: the callers pick the smallest
+ * of a few that holds `length`.
+ */
+#define COPY_CHUNK(size)                                                                           \
+	do {                                                                                       \
+		struct tls_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + (size), 0); \
+		if (!record) {                                                                     \
+			count(COUNTER_TLS_RING_FULL);                                              \
+			break;                                                                     \
+		}                                                                                  \
+		__u64 bounded = length;                                                            \
+		CLAMP(bounded, size);                                                              \
+		if (bpf_probe_read_user(record->data, bounded, (void *)(call->buffer + call->position))) { \
+			bpf_ringbuf_discard(record, 0);                                            \
+			count(COUNTER_UNREADABLE);                                                 \
+			report_missing(call, length, TLS_UNREADABLE);                                \
+			break;                                                                     \
+		}                                                                                  \
+		fill_tls(record, call, 0);                                                         \
+		record->header.data_length = bounded;                                              \
+		submit(record);                                                                    \
+	} while (0)
+
+struct call_pointer {
+	struct call *call;
+};
+
+static long copy_chunk(__u32 index, struct call_pointer *pointer)
+{
+	struct call *call = pointer->call;
+	__u64 length = call->length - call->position;
+
+	CLAMP(length, CHUNK_BYTES);
+	if (length <= 256)
+		COPY_CHUNK(256);
+	else if (length <= 1024)
+		COPY_CHUNK(1024);
+	else if (length <= 4096)
+		COPY_CHUNK(4096);
+	else if (length <= 8192)
+		COPY_CHUNK(8192);
+	else
+		COPY_CHUNK(CHUNK_BYTES);
+	call->position += length;
+	return call->position >= call->length;
+}
+
+static __always_inline struct connection *find_connection(struct connection_key *key, __u64 time)
+{
+	struct connection *connection = bpf_map_lookup_elem(&connections, key);
+
+	if (!connection) {
+		/* A time in nanoseconds and the CPU make an id that no other connection gets. */
+		struct connection fresh = { .id = time << 8 | (bpf_get_smp_processor_id() & 0xff) };
+
+		bpf_map_update_elem(&connections, key, &fresh, BPF_NOEXIST);
+		connection = bpf_map_lookup_elem(&connections, key);
+	}
+	return connection;
+}
+
+/* Records the `length` bytes that `call` moved. */
+static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 root_pid, __u64 length)
+{
+	struct connection_key key = { .ssl = call->ssl, .pid = pid };
+	struct call_pointer pointer = { call };
+	struct connection *connection;
+
+	call->end_time = bpf_ktime_get_ns();
+	call->root_pid = root_pid;
+	connection = find_connection(&key, call->end_time);
+	if (!connection) {
+		count(COUNTER_CONNECTIONS_FULL);
+		return;
+	}
+	call->connection = connection->id;
+	/* Counted before the copy, so that what the ring cannot take shows as a gap. */
+	call->offset = __sync_fetch_and_add(&connection->offset[call->cookie & COOKIE_RECEIVE], length);
+	call->length = length < CALL_LIMIT_BYTES ? length : CALL_LIMIT_BYTES;
+	if (length <= CHUNK_BYTES)
+		copy_chunk(0, &pointer);
+	else
+		bpf_loop(CALL_CHUNKS, copy_chunk, &pointer, 0);
+	if (length > CALL_LIMIT_BYTES) {
+		count(COUNTER_OVER_LIMIT);
+		report_missing(call, length - CALL_LIMIT_BYTES, TLS_OVER_LIMIT);
+	}
+}
+
+static __always_inline int tls_enter(struct registers *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 pid = id >> 32;
+	struct process *process = bpf_map_lookup_elem(&processes, &pid);
+
+	if (!process)
+		return 0;
+
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (cookie & COOKIE_HANDSHAKE) {
+		struct connection_key key = { .ssl = ARG1(ctx), .pid = pid };
+		struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+
+		/* A handshake where bytes have flowed: the library gave this memory to a new connection. */
+		if (connection && (connection->offset[0] || connection->offset[1]))
+			bpf_map_delete_elem(&connections, &key);
+		return 0;
+	}
+
+	struct call fresh = { .ssl = ARG1(ctx), .buffer = ARG2(ctx), .start_time = bpf_ktime_get_ns(), .cookie = cookie };
+	__u64 sealed = 0;
+
+	if (cookie & COOKIE_AEAD) {
+		fresh.additional = ARG9(ctx);
+		fresh.additional_length = ARG10(ctx);
+		if (cookie & COOKIE_RECEIVE) {
+			fresh.count_address = ARG3(ctx);
+		} else {
+			fresh.buffer = ARG7(ctx);
+			sealed = ARG8(ctx);
+		}
+	} else if (cookie & COOKIE_EX) {
+		fresh.count_address = ARG4(ctx);
+	}
+	if (bpf_map_update_elem(&calls, &id, &fresh, BPF_ANY)) {
+		count(COUNTER_CALLS_FULL);
+		return 0;
+	}
+	/* The plaintext is often encrypted in place: after the call it would be gone. */
+	if (sealed > 0) {
+		struct call *call = bpf_map_lookup_elem(&calls, &id);
+
+		if (call)
+			record_transfer(call, pid, process->root_pid, sealed);
+	}
+	if (cookie & COOKIE_AEAD && !(cookie & COOKIE_RECEIVE))
+		bpf_map_delete_elem(&calls, &id);
+	return 0;
+}
+
+static __always_inline int tls_return(struct registers *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 pid = id >> 32;
+	struct call *call = bpf_map_lookup_elem(&calls, &id);
+	__s64 result = (int)RETURN_VALUE(ctx);
+	struct process *process;
+	__u64 length = result;
+
+	if (!call)
+		return 0;
+	process = bpf_map_lookup_elem(&processes, &pid);
+	if (!process || result <= 0)
+		goto done;
+	if (call->count_address && bpf_probe_read_user(&length, sizeof(length), (void *)call->count_address)) {
+		count(COUNTER_UNREADABLE);
+		goto done;
+	}
+	if (length > 0)
+		record_transfer(call, pid, process->root_pid, length);
+done:
+	bpf_map_delete_elem(&calls, &id);
+	return 0;
+}
+
+SEC("uprobe")
+int on_tls_enter(struct registers *ctx)
+{
+	return tls_enter(ctx);
+}
+
+SEC("uretprobe")
+int on_tls_return(struct registers *ctx)
+{
+	return tls_return(ctx);
+}
+
+#endif
