@@ -194,7 +194,6 @@ export class Recording {
       endFor('target-exit');
     });
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
-    if (end.signal.aborted) await this.#drain(writer);
 
     try {
       while (!end.signal.aborted) {

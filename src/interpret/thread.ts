@@ -23,6 +23,7 @@ import { finishToolRuntime, type ToolRun, toolRun, writeToolRuntime } from './to
 import {
   boundaryOf,
   type Inference,
+  type InferenceEnding,
   inferenceEnding,
   type ProcessRun,
   type Turn,
@@ -116,7 +117,7 @@ export class Thread {
     const found = this.#of.get(call);
     if (found === undefined || found.inference.call !== call) return;
     const { turn, inference } = found;
-    if (end.kind === 'failed') this.#fail(turn, inference, end.error, timeNs);
+    if (end.kind === 'failed') this.#breakOff(turn, inference, { status: 'failed', why: end.error, timeNs });
     if (end.kind !== 'completed') return;
     inference.ended = 'completed';
     if (call.responseId !== undefined) this.#responses.add(call.responseId);
@@ -142,9 +143,7 @@ export class Thread {
       const boundary = boundaryOf(turn, turns[index + 1]);
       for (const inference of turn.inferences) {
         const ending = inferenceEnding(inference, boundary);
-        if (ending?.status === 'failed') this.#fail(turn, inference, ending.why, ending.timeNs, ending.place);
-        if (ending?.status === 'cancelled')
-          this.#cancel(turn, inference, ending.why, ending.timeNs, ending.place);
+        if (ending !== undefined) this.#breakOff(turn, inference, ending);
       }
       const ending = turnEnding(turn, boundary);
       if (ending === undefined) continue;
@@ -257,30 +256,24 @@ export class Thread {
     this.#event(at, turn, accepted, place);
   }
 
-  #fail(turn: Turn, inference: Inference, error: string, timeNs: bigint, place?: Place): void {
-    inference.ended = 'failed';
+  /** An inference ends without its response being complete; what had come of it is kept. */
+  #breakOff(
+    turn: Turn,
+    inference: Inference,
+    { status, why, timeNs, place }: Omit<InferenceEnding, 'place'> & { place?: Place },
+  ): void {
+    inference.ended = status;
     inference.endNs = timeNs;
-    const failed: RawEventPayload = {
-      type: 'inference_failed',
+    const ids = {
       inference_call_id: inference.id,
       upstream_request_id: inference.call.upstreamRequestId ?? null,
-      error,
-      partial_response_payload: partialPayload(this.#rollout, inference.call),
     };
-    this.#event(timeNs, turn, failed, place);
-  }
-
-  #cancel(turn: Turn, inference: Inference, reason: string, timeNs: bigint, place: Place): void {
-    inference.ended = 'cancelled';
-    inference.endNs = timeNs;
-    const cancelled: RawEventPayload = {
-      type: 'inference_cancelled',
-      inference_call_id: inference.id,
-      upstream_request_id: inference.call.upstreamRequestId ?? null,
-      reason,
-      partial_response_payload: partialPayload(this.#rollout, inference.call),
-    };
-    this.#event(timeNs, turn, cancelled, place);
+    const partial = { partial_response_payload: partialPayload(this.#rollout, inference.call) };
+    const ended: RawEventPayload =
+      status === 'failed'
+        ? { type: 'inference_failed', ...ids, error: why, ...partial }
+        : { type: 'inference_cancelled', ...ids, reason: why, ...partial };
+    this.#event(timeNs, turn, ended, place);
   }
 
   #event(timeNs: bigint, turn: Turn, payload: RawEventPayload, place?: Place): void {
