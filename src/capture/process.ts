@@ -13,7 +13,9 @@ function readOrEmpty(path: string): Buffer {
 
 export function isAlive(pid: number): boolean {
   const state = processState(pid);
-  return state !== undefined && state !== 'Z' && state !== 'X';
+  if (state === undefined || state === 'X') return false;
+  // The first thread may be gone while others go on.
+  return state !== 'Z' || threads(pid).length > 1;
 }
 
 /** The state letter of proc(5), or undefined when there is no such process. */
@@ -49,14 +51,16 @@ export function codexHome(variables: ReadonlyMap<string, string>): string | unde
   return home === undefined || home === '' ? undefined : join(home, '.codex');
 }
 
-export function children(pid: number): number[] {
-  let threads: string[];
+function threads(pid: number): string[] {
   try {
-    threads = readdirSync(`/proc/${pid}/task`);
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
     return [];
   }
-  return threads.flatMap((thread) =>
+}
+
+export function children(pid: number): number[] {
+  return threads(pid).flatMap((thread) =>
     readOrEmpty(`/proc/${pid}/task/${thread}/children`)
       .toString('latin1')
       .split(' ')

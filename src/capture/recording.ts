@@ -25,6 +25,8 @@ const drainDelayMs = 5;
 const housekeepingMs = 500;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
+// Longer than a record takes to be written.
+const settleMs = 20;
 const formatVersion = 1;
 const sharedTlsLibrary = /^libssl(\.|-).*so/;
 
@@ -208,6 +210,9 @@ export class Recording {
       clearInterval(housekeeping);
       command?.leave();
     }
+    await this.#drain(writer);
+    // A record that another CPU is still writing holds up those behind it, the last exit among them.
+    await delay(settleMs);
     await this.#drain(writer);
     return reason ?? 'target-exit';
   }
