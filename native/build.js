@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 mkdirSync(`${root}native/build`, { recursive: true });
 
+const sources = ['shim', 'arguments', 'session', 'links', 'elements', 'ring', 'kernel'].map(
+  (name) => `native/${name}.c`,
+);
 const shim = `${root}native/build/linux-${process.arch}.node`;
 const compiler = process.env.CC ?? 'cc';
 const { status, error } = spawnSync(
@@ -20,8 +23,7 @@ const { status, error } = spawnSync(
     '-fvisibility=hidden',
     '-Inode_modules/node-api-headers/include',
     '-Isrc/bpf',
-    'native/shim.c',
-    'native/kernel.c',
+    ...sources,
     '-o',
     `${shim}.new`,
   ],
