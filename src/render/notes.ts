@@ -2,6 +2,7 @@
 // way but are never silenced.
 
 import type { AgsightError } from '../errors.js';
+import { Progress, printAboveProgress } from './progress.js';
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
@@ -14,17 +15,30 @@ export function setVerbosity(value: Verbosity): void {
 
 /** Something that the person should know. */
 export function note(text: string): void {
-  if (verbosity !== 'quiet') console.error(text);
+  if (verbosity !== 'quiet') print(text);
 }
 
 /** Something that the person asked for with -v. */
 export function detail(text: string): void {
-  if (verbosity === 'verbose') console.error(text);
+  if (verbosity === 'verbose') print(text);
+}
+
+/** Whether `detail` prints anything: what is only shown there need not be worked out. */
+export function isVerbose(): boolean {
+  return verbosity === 'verbose';
+}
+
+/** The line that tells how far a long work is; undefined where nobody would see it. */
+export function startProgress(): Progress | undefined {
+  const isSeen = process.stderr.isTTY && process.env.TERM !== 'dumb' && verbosity !== 'quiet';
+  return isSeen ? new Progress(process.stderr) : undefined;
 }
 
 /** The one form of an error on stderr: a line for people, an object for scripts. */
 export function printError({ code, message, file, place, remedy }: AgsightError, json: boolean): void {
-  console.error(
-    json ? JSON.stringify({ error: { code, message, file, place, remedy } }) : `agsight: ${message}`,
-  );
+  print(json ? JSON.stringify({ error: { code, message, file, place, remedy } }) : `agsight: ${message}`);
+}
+
+function print(text: string): void {
+  printAboveProgress(() => console.error(text));
 }
