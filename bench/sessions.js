@@ -144,12 +144,24 @@ function makeLargeFile() {
 
 function measureLargeFile() {
   const { path, bytes } = makeLargeFile();
+  measure('one file', path, bytes);
+  const { error } = spawnSync('zstd', ['-q', '--rm', path]);
+  if (error === undefined) measure('compressed', `${path}.zst`, bytes);
+  else console.log('compressed: not measured, zstd is not installed');
+}
+
+/**
+ * @param {string} what
+ * @param {string} path
+ * @param {number} bytes what the file holds
+ */
+function measure(what, path, bytes) {
   const bare = run(['-e', '0']);
   const runs = Array.from({ length: RUNS }, () => run([agsight, 'session-map', '--ndjson', path]));
   const seconds = Math.min(...runs.map((result) => result.seconds));
   const above = Math.max(...runs.map(({ mebibytes }) => mebibytes)) - bare.mebibytes;
   console.log(
-    `\none file of ${(bytes / 1e6).toFixed(0)} MB: ${seconds.toFixed(2)} s, ${(bytes / 1e6 / seconds).toFixed(0)} MB/s`,
+    `\n${what}, ${(bytes / 1e6).toFixed(0)} MB: ${seconds.toFixed(2)} s, ${(bytes / 1e6 / seconds).toFixed(0)} MB/s`,
   );
   console.log(
     `memory above bare node: ${above.toFixed(0)} MiB at most   goal: within ${MEMORY_GOAL_MIB} MiB`,
