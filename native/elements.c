@@ -64,3 +64,32 @@ napi_value read_counter(napi_env env, napi_callback_info info)
 		sum += values[cpu];
 	return make_number(env, (double)sum);
 }
+
+/*
+ * readElements(session, map, keySize, entries: Uint8Array) → how many bytes were filled: keys of that size, each before
+ * its 64-bit value. For maps from which nothing is removed.
+ */
+napi_value read_elements(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[4];
+	struct session *session;
+	uint32_t map, key_size;
+	uint8_t *entries, *key = NULL;
+	size_t capacity, filled = 0;
+
+	if (!get_arguments(env, info, arguments, 4) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], session->map_count, &map) || !get_index(env, arguments[2], 256, &key_size) ||
+	    !get_bytes(env, arguments[3], (void **)&entries, &capacity))
+		return NULL;
+	while (filled + key_size + sizeof(uint64_t) <= capacity) {
+		uint8_t *next = entries + filled;
+
+		if (kernel_map_next_key(session->map_fds[map], key, next) < 0)
+			break;
+		key = next;
+		if (kernel_map_lookup(session->map_fds[map], key, next + key_size) < 0)
+			break;
+		filled += key_size + sizeof(uint64_t);
+	}
+	return make_number(env, (double)filled);
+}

@@ -10,5 +10,6 @@
 napi_value set_element(napi_env env, napi_callback_info info);
 napi_value delete_element(napi_env env, napi_callback_info info);
 napi_value read_counter(napi_env env, napi_callback_info info);
+napi_value read_elements(napi_env env, napi_callback_info info);
 
 #endif

@@ -248,6 +248,11 @@ int kernel_map_lookup(int map_fd, const void *key, void *value)
 	return map_command(BPF_MAP_LOOKUP_ELEM, map_fd, key, value);
 }
 
+int kernel_map_next_key(int map_fd, const void *key, void *next)
+{
+	return map_command(BPF_MAP_GET_NEXT_KEY, map_fd, key, next);
+}
+
 /* Ring ------------------------------------------------------------------------------------------ */
 
 int kernel_ring_open(int map_fd, size_t size, struct ring *ring)

@@ -50,6 +50,8 @@ int kernel_attach_uprobe_perf(int program_fd, const char *path, uint64_t offset,
 int kernel_map_update(int map_fd, const void *key, const void *value);
 int kernel_map_delete(int map_fd, const void *key);
 int kernel_map_lookup(int map_fd, const void *key, void *value);
+/* The key after `key`, the first one for NULL; -ENOENT after the last. */
+int kernel_map_next_key(int map_fd, const void *key, void *next);
 
 struct ring {
 	volatile unsigned long *consumer_position;

@@ -55,6 +55,7 @@ NAPI_MODULE_INIT()
 		{ "setElement", set_element },
 		{ "deleteElement", delete_element },
 		{ "readCounter", read_counter },
+		{ "readElements", read_elements },
 		{ "openRing", open_ring },
 		{ "drain", drain_ring },
 		{ "wait", wait_for_ring },

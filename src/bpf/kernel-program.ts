@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { AgsightError, systemErrorCode } from '../errors.js';
-import { counterNames } from './record.js';
+import { counterNames, ProcessFlag } from './record.js';
 import { loadShim, type Shim, type ShimSession } from './shim.js';
 
 const uprobeMultiAttachType = 48;
@@ -23,6 +23,16 @@ export interface Probe {
   /** Whether the program also runs when the function returns. */
   atReturn: boolean;
 }
+
+/** What was lost of one process, by reason. */
+export interface ProcessLoss {
+  pid: number;
+  counters: Record<string, number>;
+}
+
+/** As in maps.h: a pid, a counter and a 64-bit number. */
+const maxLosses = 16_384;
+const lossBytes = 16;
 
 function readSkeleton(): Skeleton {
   return JSON.parse(readFileSync(new URL(`skeleton/${process.arch}.json`, import.meta.url), 'utf8'));
@@ -96,13 +106,16 @@ export class KernelProgram {
     return index;
   }
 
-  /** Records what `pid` and its future children do. `rootPid` is what its events will name as their root. */
-  follow(pid: number, rootPid: number): void {
+  /**
+   * Records what `pid` does, and what its future children do unless it is `alone`. `rootPid` is what its events will
+   * name as their root.
+   */
+  follow(pid: number, rootPid: number, { alone = false } = {}): void {
     this.#shim.setElement(
       this.#session,
       this.#map('processes'),
       new Uint8Array(Uint32Array.of(pid).buffer),
-      new Uint8Array(Uint32Array.of(rootPid).buffer),
+      new Uint8Array(Uint32Array.of(rootPid, alone ? ProcessFlag.alone : 0).buffer),
     );
   }
 
@@ -171,6 +184,22 @@ export class KernelProgram {
     return Object.fromEntries(
       counterNames.map((name, index) => [name, this.#shim.readCounter(this.#session, map, index)]),
     );
+  }
+
+  /** The counters of losses by process, without those that are zero. What the full map could not take is missing here. */
+  losses(): ProcessLoss[] {
+    const entries = Buffer.alloc(maxLosses * lossBytes);
+    const filled = this.#shim.readElements(this.#session, this.#map('losses'), 8, entries);
+    const byPid = new Map<number, Record<string, number>>();
+    for (let at = 0; at < filled; at += lossBytes) {
+      const pid = entries.readUInt32LE(at);
+      const counters = byPid.get(pid) ?? {};
+      counters[counterNames[entries.readUInt32LE(at + 4)] ?? 'unknown'] = Number(
+        entries.readBigUInt64LE(at + 8),
+      );
+      byPid.set(pid, counters);
+    }
+    return [...byPid].map(([pid, counters]) => ({ pid, counters })).sort((a, b) => a.pid - b.pid);
   }
 
   /** One instant on the clock of the records and on the wall clock, in nanoseconds. */

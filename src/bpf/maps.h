@@ -14,6 +14,12 @@
 
 struct process {
 	__u32 root_pid;
+	__u32 flags; /* PROCESS_… */
+};
+
+struct loss_key {
+	__u32 pid;
+	__u32 counter;
 };
 
 /*
@@ -98,11 +104,37 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-static __always_inline void count(__u32 counter)
+/* What was lost of whom. When it is full the totals in `counters` still hold. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct loss_key);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+static __always_inline void add_one(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 	if (value)
 		__sync_fetch_and_add(value, 1);
+}
+
+/* Counts a loss of the current process. A function of its own: it is rare and called from many places. */
+static __noinline int count(__u32 counter)
+{
+	struct loss_key key = { .pid = bpf_get_current_pid_tgid() >> 32, .counter = counter };
+	__u64 *value = bpf_map_lookup_elem(&losses, &key);
+
+	add_one(counter);
+	if (!value) {
+		__u64 none = 0;
+
+		bpf_map_update_elem(&losses, &key, &none, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&losses, &key);
+	}
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	return 0;
 }
 
 /* Keeps `value` within `limit` where the verifier sees it and the compiler cannot reason it away. */
@@ -129,7 +161,7 @@ static __always_inline void fill_header(struct record_header *header, __u16 type
 static __always_inline void submit(void *record)
 {
 	bpf_ringbuf_submit(record, 0);
-	count(COUNTER_RECORDS);
+	add_one(COUNTER_RECORDS);
 }
 
 #endif

@@ -20,7 +20,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	__u32 child_pid = BPF_CORE_READ(child, tgid);
 	struct process *parent = bpf_map_lookup_elem(&processes, &parent_pid);
 
-	if (!parent || child_pid == parent_pid)
+	if (!parent || parent->flags & PROCESS_ALONE || child_pid == parent_pid)
 		return 0;
 
 	struct process process = { .root_pid = parent->root_pid };

@@ -109,6 +109,9 @@ struct exit_record {
 #define COOKIE_AEAD 0x8
 #define COOKIE_LIBRARY_SHIFT 8
 
+/* What a followed process is asked for: its children are not followed. */
+#define PROCESS_ALONE 0x1
+
 /*
  * Counters. Each but RECORDS says how often something was not recorded, and why. src/bpf/record.ts names
  * them in this order.

@@ -23,6 +23,9 @@ export const counterNames = [
   'variable_cut',
 ] as const;
 
+/** Flags of a followed process. */
+export const ProcessFlag = { alone: 0x1 } as const;
+
 /** Byte offsets within a record. */
 export const layout = {
   type: 0,

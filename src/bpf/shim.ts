@@ -23,6 +23,8 @@ export interface Shim {
   detach(session: ShimSession, link: number): void;
   setElement(session: ShimSession, map: number, key: Uint8Array, value: Uint8Array): void;
   deleteElement(session: ShimSession, map: number, key: Uint8Array): boolean;
+  /** Fills `entries` with keys of `keyBytes`, each before its 64-bit value; returns the bytes that were filled. */
+  readElements(session: ShimSession, map: number, keyBytes: number, entries: Uint8Array): number;
   /** The sum over all CPUs. */
   readCounter(session: ShimSession, map: number, index: number): number;
   openRing(session: ShimSession, map: number, bytes: number): void;

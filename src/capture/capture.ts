@@ -18,6 +18,8 @@ export interface CaptureOptions {
   target: CaptureTarget;
   /** Undefined: until the target ends. */
   durationMs?: number;
+  /** False: what the targets start is not followed. */
+  children?: boolean;
   /** A power of two. */
   ringBytes: number;
   /** Aborted to stop early; the reason is the signal that asked for it. */

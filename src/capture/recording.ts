@@ -115,7 +115,7 @@ export class Recording {
   }
 
   #follow(pid: number, rootPid: number): void {
-    this.#program.follow(pid, rootPid);
+    this.#program.follow(pid, rootPid, { alone: this.#options.children === false });
     if (pid === rootPid) this.#alive.add(pid);
   }
 
@@ -124,6 +124,7 @@ export class Recording {
     if (seen.has(pid)) return;
     seen.add(pid);
     this.#follow(pid, rootPid);
+    if (this.#options.children === false) return;
     for (const child of children(pid)) this.#followTree(child, rootPid, seen);
   }
 
@@ -266,7 +267,7 @@ export class Recording {
     const lost = lostEvents(counters);
     if (lost === this.#lost) return;
     this.#lost = lost;
-    writer.append({ kind: 'loss', ...this.#captureEvent(), counters });
+    writer.append({ kind: 'loss', ...this.#captureEvent(), counters, processes: this.#program.losses() });
   }
 
   #captureEvent() {
@@ -298,6 +299,7 @@ export class Recording {
       ring_bytes: ringBytes,
       counters: {},
       lost_events: 0,
+      lost_by_process: [],
       evidence: { bytes: 0, frames: 0 },
       codex_homes: [],
       warnings: this.#warnings,
@@ -314,6 +316,7 @@ export class Recording {
     }));
     summary.counters = this.#program.counters();
     summary.lost_events = lostEvents(summary.counters);
+    summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
     summary.codex_homes = [...this.#homes];
   }

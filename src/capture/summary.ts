@@ -30,6 +30,8 @@ export interface CaptureSummary {
   /** The kernel program's counters; all but `records` say what was lost. */
   counters: Record<string, number>;
   lost_events: number;
+  /** `counters` by process, of those that lost something. */
+  lost_by_process: { pid: number; counters: Record<string, number> }[];
   evidence: { bytes: number; frames: number };
   /** Where the captured Codex processes keep their sessions. */
   codex_homes: string[];

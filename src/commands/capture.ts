@@ -8,6 +8,8 @@ interface CaptureCommandOptions {
   output?: string;
   duration?: number;
   ringMib: number;
+  /** False with --no-children. */
+  children: boolean;
   raw?: boolean;
   json?: boolean;
 }
@@ -45,6 +47,7 @@ export function captureCommand(): Command {
       'stop after this time (default: when the target ends, or Ctrl-C)',
       parseSeconds,
     )
+    .option('--no-children', 'leave alone what the targets start')
     .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, 64)
     .option('--raw', 'record evidence only; interpret and reduce nothing')
     .action(async (command: string[], _: unknown, self: Command) => {
@@ -76,6 +79,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     output,
     target: options.pid === undefined ? { command } : { pids: options.pid },
     ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
+    children: options.children,
     ringBytes: options.ringMib * 2 ** 20,
     stop: stop.signal,
   }).finally(ignoreSignals);

@@ -9,6 +9,7 @@ import type {
   ExecEvent,
   ExitEvent,
   ForkEvent,
+  LossEvent,
   MissingReason,
   TlsEvent,
 } from './event.js';
@@ -142,10 +143,9 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
     case 'loss':
       return {
         loss: {
-          counters: Object.entries(event.counters).map(([reason, events]) => ({
-            reason,
-            events: toUint64(events),
-          })),
+          counters: [{ pid: 0, counters: event.counters }, ...event.processes].flatMap(({ pid, counters }) =>
+            Object.entries(counters).map(([reason, events]) => ({ reason, events: toUint64(events), pid })),
+          ),
         },
       };
     case 'checkpoint':
@@ -206,10 +206,7 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
       command: start.command.map(toText),
     };
   }
-  if (wire.loss) {
-    const counters = wire.loss.counters.map(({ reason, events }) => [reason, toCount(events)] as const);
-    return { kind: 'loss', ...base, counters: Object.fromEntries(counters) };
-  }
+  if (wire.loss) return { kind: 'loss', ...base, ...lossFromWire(wire.loss) };
   if (wire.checkpoint) {
     return {
       kind: 'checkpoint',
@@ -242,6 +239,17 @@ function tlsFromWire(tls: WireTls): Omit<TlsEvent, 'kind' | keyof EventBase> {
     ...(missingReason === undefined ? {} : { missingReason }),
     ...(tls.additionalData.length === 0 ? {} : { additionalData: new Uint8Array(tls.additionalData) }),
   };
+}
+
+function lossFromWire({
+  counters,
+}: NonNullable<WireEvent['loss']>): Pick<LossEvent, 'counters' | 'processes'> {
+  const byPid = new Map<number, Record<string, number>>([[0, {}]]);
+  for (const { reason, events, pid } of counters) {
+    byPid.set(pid, { ...byPid.get(pid), [reason]: toCount(events) });
+  }
+  const [[, total] = [0, {}], ...processes] = byPid;
+  return { counters: total, processes: processes.map(([pid, own]) => ({ pid, counters: own })) };
 }
 
 function lifecycleFromWire(

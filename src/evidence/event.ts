@@ -86,6 +86,8 @@ export interface CaptureStartEvent extends EventBase {
 export interface LossEvent extends EventBase {
   kind: 'loss';
   counters: Record<string, number>;
+  /** The same of each process that lost any, as far as it is known whose they were. */
+  processes: { pid: number; counters: Record<string, number> }[];
 }
 
 export interface CheckpointEvent extends EventBase {

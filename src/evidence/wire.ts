@@ -26,7 +26,7 @@ export interface WireEvent {
   tlsData?: WireTls | null;
   processDetail?: WireProcessDetail | null;
   captureStart?: WireCaptureStart | null;
-  loss?: { counters: { reason: string; events: Uint64 }[] } | null;
+  loss?: { counters: { reason: string; events: Uint64; pid: number }[] } | null;
   checkpoint?: { sha256: Bytes; frames: Uint64; bytes: Uint64 } | null;
   captureEnd?: { reason: string } | null;
 }

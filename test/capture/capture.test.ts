@@ -114,6 +114,8 @@ test('memory that cannot be read and bytes beyond the limit are reported with th
   expect(summary.counters).toMatchObject({ unreadable: 1, over_limit: 1 });
   expect(summary.lost_events).toBe(2);
   const all = await events();
+  const pid = all.find(isTls)?.pid ?? 0;
+  expect(summary.lost_by_process).toEqual([{ pid, counters: { unreadable: 1, over_limit: 1 } }]);
   const reported = all.filter(isTls).filter(({ missing }) => missing > 0);
   expect(reported.map(({ missing, missingReason }) => [missing, missingReason])).toEqual([
     [5000, 'unreadable'],
@@ -122,6 +124,7 @@ test('memory that cannot be read and bytes beyond the limit are reported with th
   expect(streams(all).map(({ recorded, missing }) => recorded + missing)).toEqual([17_005_015]);
   expect(all.findLast(({ kind }) => kind === 'loss')).toMatchObject({
     counters: { unreadable: 1, over_limit: 1 },
+    processes: [{ pid, counters: { unreadable: 1, over_limit: 1 } }],
   });
 });
 
@@ -167,6 +170,15 @@ test('children are followed: who forked whom, what ran with which arguments, how
     { exitCode: 0, signal: undefined },
   ]);
   expect(endOf.get(root)).toEqual({ exitCode: 0, signal: undefined });
+});
+
+test('children are left alone when that is asked for', async () => {
+  const script = 'x3,e,w10';
+  await capture(options({ target: { command: [generator, script] }, children: false }));
+  const all = await events();
+  expect(all.filter(isExec).map(({ argv }) => argv)).toEqual([[generator, script]]);
+  expect([...all.filter(isFork), ...all.filter(isExit)].map(({ kind }) => kind)).toEqual(['exit']);
+  expect(all.filter(isTls)).toHaveLength(1);
 });
 
 test('an argument vector longer than a record keeps every byte', async () => {

@@ -75,10 +75,16 @@ const captureStartEvent = fc.record({
   command: words,
 });
 
+const counters = fc.dictionary(text, count, { minKeys: 1, maxKeys: 4, noNullPrototype: true });
+
 const lossEvent = fc.record({
   ...base,
   kind: fc.constant('loss' as const),
-  counters: fc.dictionary(text, count, { maxKeys: 4, noNullPrototype: true }),
+  counters,
+  processes: fc.uniqueArray(fc.record({ pid: fc.integer({ min: 1, max: 0xffff_ffff }), counters }), {
+    maxLength: 3,
+    selector: ({ pid }) => pid,
+  }),
 });
 
 /** What a capture hands to the writer. */

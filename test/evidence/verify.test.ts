@@ -20,7 +20,7 @@ function captured(events: readonly RecordedEvent[], segmentBytes?: number): stri
 }
 
 function loss(counters: Record<string, number>): LossEvent {
-  return { kind: 'loss', pid: 0, tid: 0, comm: '', timeNs: 3_000n, rootPid: 0, counters };
+  return { kind: 'loss', pid: 0, tid: 0, comm: '', timeNs: 3_000n, rootPid: 0, counters, processes: [] };
 }
 
 /** Rewrites the first segment frame by frame; the edited frames get right checksums. */

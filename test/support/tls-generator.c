@@ -13,6 +13,7 @@
  *   x<n>   fork a child that exits with n   k     fork a child that is killed by SIGKILL
  *   e      run /bin/true                    s<n>  sleep n milliseconds
  *   *<n>   repeat the step before n more times
+ *   l<n>   from here on, at most n steps in a second, by sleeping when it is ahead
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default"), noinline))
@@ -141,6 +143,25 @@ static void seal_and_open(struct connection *connection, size_t count, size_t ad
 	EVP_AEAD_CTX_open(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count + 16, additional, additional_length);
 }
 
+static long rate;
+static long steps_at_rate;
+static struct timespec rate_start;
+
+/* Sleeps when the steps at this rate are a millisecond ahead or more: shorter sleeps cost more than they space. */
+static void keep_rate(void)
+{
+	struct timespec now;
+	int64_t ahead;
+
+	if (rate == 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ahead = steps_at_rate++ * 1000000000ll / rate - (now.tv_sec - rate_start.tv_sec) * 1000000000ll -
+		(now.tv_nsec - rate_start.tv_nsec);
+	if (ahead >= 1000000)
+		usleep(ahead / 1000);
+}
+
 static void wait_for(pid_t child)
 {
 	int status;
@@ -154,6 +175,7 @@ static void step(char kind, long n, struct connection **current)
 	size_t count;
 	pid_t child;
 
+	keep_rate();
 	switch (kind) {
 	case 'w':
 	case 'p':
@@ -220,6 +242,11 @@ static void step(char kind, long n, struct connection **current)
 		break;
 	case 's':
 		usleep(n * 1000);
+		break;
+	case 'l':
+		rate = n;
+		steps_at_rate = 0;
+		clock_gettime(CLOCK_MONOTONIC, &rate_start);
 		break;
 	}
 }
