@@ -3,6 +3,7 @@
 
 import { KernelProgram } from '../bpf/kernel-program.js';
 import { AgsightError } from '../errors.js';
+import type { EvidenceEvent } from '../evidence/event.js';
 import { createBundleDirectory, requireFreeDirectory } from './bundle-directory.js';
 import { findCommand, startStopped } from './command.js';
 import { requireCaptureHost } from './host.js';
@@ -11,6 +12,16 @@ import { Recording } from './recording.js';
 import type { CaptureSummary } from './summary.js';
 
 type CaptureTarget = { command: readonly string[] } | { pids: readonly number[] };
+
+/** Who watches a capture. It is called in the middle of the recording and must not keep it. */
+export interface CaptureObserver {
+  /** A process is followed from its start on, or from now. */
+  follow(pid: number): void;
+  /** An event was recorded. Its bytes are valid during the call only. */
+  push(event: EvidenceEvent): void;
+  /** What the kernel had so far is recorded. */
+  recorded(totals: { bytes: number; lost: number }): void;
+}
 
 export interface CaptureOptions {
   /** The bundle directory: must not exist or be empty. */
@@ -24,6 +35,7 @@ export interface CaptureOptions {
   ringBytes: number;
   /** Aborted to stop early; the reason is the signal that asked for it. */
   stop: AbortSignal;
+  observer?: CaptureObserver | undefined;
 }
 
 /**

@@ -116,6 +116,7 @@ export class Recording {
 
   #follow(pid: number, rootPid: number): void {
     this.#program.follow(pid, rootPid, { alone: this.#options.children === false });
+    this.#options.observer?.follow(pid);
     if (pid === rootPid) this.#alive.add(pid);
   }
 
@@ -231,12 +232,14 @@ export class Recording {
     this.#execed.clear();
     this.#appendLoss(writer);
     writer.flush();
+    this.#options.observer?.recorded({ bytes: writer.bytes, lost: this.#lost });
   }
 
   #take(start: number, writer: EvidenceWriter): void {
     const event = this.#assembler.read(this.#buffer, start);
     if (event === undefined) return;
     writer.append(event);
+    this.#options.observer?.push(event);
     if (event.kind === 'exec') this.#execed.add(event.pid);
     if (event.kind === 'exit') {
       this.#alive.delete(event.pid);

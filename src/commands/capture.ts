@@ -62,6 +62,7 @@ export function captureCommand(): Command {
 async function run(command: string[], options: CaptureCommandOptions): Promise<void> {
   const { capture } = await import('../capture/capture.js');
   const { defaultBundleDirectory } = await import('../capture/bundle-directory.js');
+  const { openCaptureDisplay } = await import('../render/capture-display.js');
   const { note } = await import('../render/notes.js');
 
   const output = options.output ?? defaultBundleDirectory(new Date());
@@ -75,6 +76,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     for (const signal of stopSignals) process.off(signal, onSignal);
   };
   for (const signal of stopSignals) process.on(signal, onSignal);
+  const display = openCaptureDisplay({ isShared: command.length > 0 && process.stdout.isTTY });
   const summary = await capture({
     output,
     target: options.pid === undefined ? { command } : { pids: options.pid },
@@ -82,7 +84,11 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     children: options.children,
     ringBytes: options.ringMib * 2 ** 20,
     stop: stop.signal,
-  }).finally(ignoreSignals);
+    observer: display,
+  }).finally(() => {
+    ignoreSignals();
+    display?.close();
+  });
 
   for (const warning of summary.warnings) note(`agsight: ${warning}`);
   let complete = summary.lost_events === 0;
@@ -97,7 +103,7 @@ async function interpret(bundle: string): Promise<boolean> {
   const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundles } = await import('../reduce/reduce.js');
-  const { detail, note } = await import('../render/notes.js');
+  const { note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
   const { exchanges, bundles, anomalies, evidenceAnomalies } = await interpretBundle(bundle);
@@ -105,14 +111,6 @@ async function interpret(bundle: string): Promise<boolean> {
     note(`agsight: ${kind}${count > 1 ? ` (${count} times)` : ''}: ${singleLine(example, 200)}`);
   }
   for (const anomaly of evidenceAnomalies) note(`agsight: ${singleLine(JSON.stringify(anomaly), 200)}`);
-  for (const { method, host, path, status, call } of exchanges) {
-    const spent =
-      call?.usage === undefined
-        ? ''
-        : `, ${call.usage.input_tokens} tokens in, ${call.usage.output_tokens} out`;
-    const answer = call === undefined ? '' : ` ${call.model ?? 'unknown model'} ${call.outcome}${spent}`;
-    detail(singleLine(`agsight: ${method} ${host ?? ''}${path} ${status ?? 'no answer'}${answer}`, 200));
-  }
   const calls = exchanges.filter(({ call }) => call !== undefined);
   const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
   note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);

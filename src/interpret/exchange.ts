@@ -43,12 +43,13 @@ interface CallSummary {
 
 /**
  * Follows calls of the Responses API, at `…/responses` below any base path, and the frame of every other exchange.
- * `begun` is told of each one in the order of the requests.
+ * `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of calls `sink` is told.
  */
 export function routeExchanges(
   sink: CallSink,
   anomalies: Anomalies,
   begun: (exchange: ResponsesCall | OtherExchange) => void,
+  ended?: (exchange: OtherExchange) => void,
 ): ExchangeRouter {
   return {
     exchange(head, where) {
@@ -59,13 +60,18 @@ export function routeExchanges(
         return new HttpCallObserver(call, anomalies);
       }
       const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
-      const other = new OtherExchange(head, where, isResponses ? openSocket : undefined);
+      const other = new OtherExchange(head, where, {
+        openSocket: isResponses ? openSocket : undefined,
+        ended,
+      });
       begun(other);
       return other;
     },
     openSocket: (where) => new ResponsesSocket(UNSEEN_UPGRADE, where, sink, anomalies, begun),
   };
 }
+
+const SWITCHING_PROTOCOLS = 101;
 
 /** The request that opened a socket before the capture began. */
 const UNSEEN_UPGRADE: RequestHead = { method: 'GET', target: '', headers: [] };
@@ -101,10 +107,19 @@ export class OtherExchange implements ExchangeObserver {
   #lastNs: bigint;
   #status: number | undefined;
   readonly openSocket: (() => SocketObserver) | undefined;
+  readonly #ended: ((exchange: OtherExchange) => void) | undefined;
 
-  constructor(head: RequestHead, where: Where, openSocket?: () => SocketObserver) {
+  constructor(
+    head: RequestHead,
+    where: Where,
+    follow: {
+      openSocket: (() => SocketObserver) | undefined;
+      ended: ((exchange: OtherExchange) => void) | undefined;
+    },
+  ) {
     this.head = head;
-    this.openSocket = openSocket;
+    this.openSocket = follow.openSocket;
+    this.#ended = follow.ended;
     this.pid = where.pid;
     this.#startedNs = where.timeNs;
     this.#lastNs = where.timeNs;
@@ -131,6 +146,7 @@ export class OtherExchange implements ExchangeObserver {
   responseHead(head: ResponseHead, timeNs: bigint): void {
     this.#status = head.status;
     this.#lastNs = timeNs;
+    if (head.status === SWITCHING_PROTOCOLS) this.#ended?.(this);
   }
 
   responseData(_bytes: Uint8Array, timeNs: bigint): void {
@@ -139,7 +155,9 @@ export class OtherExchange implements ExchangeObserver {
 
   responseGap(): void {}
 
-  responseEnd(): void {}
+  responseEnd(): void {
+    this.#ended?.(this);
+  }
 
   responseLost(): void {}
 }

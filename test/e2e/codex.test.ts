@@ -83,7 +83,7 @@ async function prepare(
     ...how,
   });
   const bundle = join(place, 'bundle');
-  const captureArgs = [agsight, 'capture', '-o', bundle, '--', ...codexRun.command];
+  const captureArgs = [agsight, '-v', 'capture', '-o', bundle, '--', ...codexRun.command];
   return { bundle, traceRoot, server, codexRun, captureArgs };
 }
 
@@ -151,6 +151,10 @@ describe.for<[string, Transport]>([
     expect(finished.stderr).not.toMatch(/warn|error/i);
     expect(finished.status).toBe(0);
     expect(finished.stdout).toContain('"type":"turn.completed"');
+    const call =
+      /^agsight: (POST|GET) 127\.0\.0\.1:\d+\/v1\/responses (200|101), gpt-5\.5 completed, (\d+) tokens in, \d+ out, \d+\.\d s$/gm;
+    const told = [...finished.stderr.matchAll(call)].map(([, , , tokens]) => tokens);
+    expect(told.filter((tokens) => tokens !== '0')).toEqual(['4200', '4300']);
     const messages = server.messages.filter((text) => JSON.parse(text).generate !== false);
     expect(server.requests.length + messages.length).toBe(demoSteps.length);
     expect(messages.length > 0).toBe(transport.webSocket !== undefined);

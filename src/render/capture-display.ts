@@ -1,0 +1,101 @@
+// What a person sees while a capture runs: the progress line, and with -v a line for each exchange that has ended. Owns
+// the wording; what the evidence means is src/interpret.
+
+import type { CaptureObserver } from '../capture/capture.js';
+import type { Exchange } from '../interpret/exchange.js';
+import { LiveView } from '../interpret/live-view.js';
+import { detail, isVerbose, startProgress } from './notes.js';
+import type { Progress } from './progress.js';
+import { singleLine } from './terminal.js';
+
+const intervalMs = 250;
+const maxLine = 300;
+
+export class CaptureDisplay implements CaptureObserver {
+  readonly #view = new LiveView((exchange) => detail(`agsight: ${describeExchange(exchange)}`));
+  readonly #progress: Progress | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #startedMs = performance.now();
+  #totals = { bytes: 0, lost: 0 };
+
+  constructor(progress: Progress | undefined) {
+    this.#progress = progress;
+    if (progress === undefined) return;
+    this.#timer = setInterval(() => progress.update(() => this.#describe()), intervalMs);
+    this.#timer.unref();
+  }
+
+  follow(pid: number): void {
+    this.#view.follow(pid);
+  }
+
+  push(...[event]: Parameters<CaptureObserver['push']>): void {
+    this.#view.push(event);
+  }
+
+  recorded(totals: { bytes: number; lost: number }): void {
+    this.#totals = totals;
+  }
+
+  /** The capture is over: the line goes, and the exchanges that have not ended are told. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#progress?.clear();
+    this.#view.finish();
+    const { skippedBytes } = this.#view.counts;
+    if (skippedBytes > 0) {
+      detail(`agsight: ${megabytes(skippedBytes)} came too fast to be shown here; they are in the evidence`);
+    }
+  }
+
+  #describe(): string {
+    const { processes, requests, tokens, commands } = this.#view.counts;
+    return [
+      `agsight: ${duration(performance.now() - this.#startedMs)}`,
+      counted(processes, 'process', 'processes'),
+      counted(requests, 'request'),
+      counted(tokens, 'token'),
+      counted(commands, 'command'),
+      megabytes(this.#totals.bytes),
+      `${this.#totals.lost} lost`,
+    ].join(', ');
+  }
+}
+
+/**
+ * A display for what the person at the terminal sees or has asked to see; undefined when that is nothing.
+ *
+ * @param terminal.isShared whether the captured command writes to the terminal too: then it belongs to the command,
+ *   which may draw all over it, and no line of ours is in its way
+ */
+export function openCaptureDisplay(terminal: { isShared: boolean }): CaptureDisplay | undefined {
+  const progress = terminal.isShared ? undefined : startProgress();
+  return progress === undefined && !isVerbose() ? undefined : new CaptureDisplay(progress);
+}
+
+/** `POST api.openai.com/v1/responses 200, gpt-5.5 completed, 4200 tokens in, 64 out, 1.2 s` */
+function describeExchange(exchange: Exchange): string {
+  const { method, host, path, status, call, startedAtUnixMs, lastAtUnixMs } = exchange;
+  const parts = [`${method} ${host ?? ''}${path} ${status ?? 'no answer'}`];
+  if (call !== undefined) parts.push(`${call.model ?? 'unknown model'} ${call.outcome}`);
+  if (call?.usage !== undefined) {
+    parts.push(`${call.usage.input_tokens} tokens in`, `${call.usage.output_tokens} out`);
+  }
+  parts.push(`${((lastAtUnixMs - startedAtUnixMs) / 1000).toFixed(1)} s`);
+  return singleLine(parts.join(', '), maxLine);
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const two = (value: number) => String(value).padStart(2, '0');
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
