@@ -36,7 +36,7 @@ function acceptAgentMessage(
   ref: RawPayloadRef,
 ): void {
   const payload = graph.payloads.json(ref);
-  const message = normalizeItem(payload, ref.raw_payload_id);
+  const message = normalizeItem(payload, ref.raw_payload_id, graph.schema);
   if (message?.responsesItemId !== wireId || message.agentMessage === undefined) {
     throw new Rejection('acceptance-mismatch', `accepted agent message does not match receipt ${wireId}`);
   }

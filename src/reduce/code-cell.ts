@@ -11,6 +11,7 @@ import {
   type CellLifecycleEvent,
   closeWindow,
   type Graph,
+  itemsOfCall,
   type Moment,
   openWindow,
   type PendingCellStart,
@@ -101,7 +102,9 @@ function materialize(graph: Graph, start: PendingCellStart): void {
   graph.state.code_cells.set(cellId, cell);
   reach(graph.runningCells, codexTurnId, () => new Set()).add(cell);
   for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output')) addOutput(cell, item);
-  for (const event of graph.pendingCellEvents.get(cellId) ?? []) applyLifecycle(graph, cell, event);
+  const waiting = graph.pendingCellEvents.get(cellId) ?? [];
+  waiting.sort((a, b) => (a.moment.seq < b.moment.seq ? -1 : Number(a.moment.seq > b.moment.seq)));
+  for (const event of waiting) applyLifecycle(graph, cell, event);
   graph.pendingCellEvents.delete(cellId);
 }
 
@@ -159,7 +162,8 @@ function applyLifecycle(graph: Graph, cell: CodeCell, event: CellLifecycleEvent)
     return;
   }
   cell.runtime_cell_id = event.runtimeCellId;
-  if (cell.initial_response_status === null) {
+  const answered = graph.schema.endIsAnswer ? cell.initial_response_at_unix_ms : cell.initial_response_status;
+  if (answered === null) {
     cell.initial_response_at_unix_ms = moment.at;
     cell.initial_response_seq = moment.seq;
     cell.initial_response_status = status;
@@ -270,8 +274,7 @@ function itemsOf(
   callId: string,
   kind: ConversationItemKind,
 ): ConversationItem[] {
-  const records = graph.itemsByCall.get(threadId, callId) ?? [];
-  return records.map(({ item }) => item).filter((item) => item.kind === kind);
+  return itemsOfCall(graph, threadId, callId).filter((item) => item.kind === kind);
 }
 
 function duplicate(cellId: string): Rejection {

@@ -95,8 +95,8 @@ export function installCompaction(
   const payload = graph.payloads.json(checkpoint);
   const inputHistory = requiredArray(payload, 'input_history', payloadId);
   const replacementHistory = requiredArray(payload, 'replacement_history', payloadId);
-  const inputItems = normalizeItems(inputHistory, payloadId);
-  const replacementItems = normalizeItems(replacementHistory, payloadId);
+  const inputItems = normalizeItems(inputHistory, payloadId, graph.schema);
+  const replacementItems = normalizeItems(replacementHistory, payloadId, graph.schema);
 
   const shown: Sighting = { threadId, codexTurnId: turnId, at };
   const made: Sighting = { ...shown, producer: { type: 'compaction', compaction_id: compactionId } };

@@ -2,10 +2,11 @@
 // a step instead of a scan. Owns the data and nothing else; the modules beside it change it.
 
 import type { PayloadReader } from '../trace/bundle-reader.js';
-import type { Integer } from '../trace/json-value.js';
+import { compareUtf8, type Integer } from '../trace/json-value.js';
 import type { CodeCellStatus, Manifest } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { PairMap } from './pair-map.js';
+import type { Schema } from './schema.js';
 import type {
   AgentThread,
   CodeCell,
@@ -130,11 +131,12 @@ export class Graph {
   readonly requestsByCompaction = new Map<string, string[]>();
 
   constructor(
+    readonly schema: Schema,
     manifest: Manifest,
     readonly payloads: PayloadReader,
   ) {
     this.state = {
-      schema_version: 2,
+      schema_version: this.schema.version,
       trace_id: manifest.trace_id,
       rollout_id: manifest.rollout_id,
       started_at_unix_ms: manifest.started_at_unix_ms,
@@ -164,6 +166,12 @@ export class Graph {
     }
     return thread;
   }
+}
+
+/** The items of a thread that have this call id. */
+export function itemsOfCall(graph: Graph, threadId: string, callId: string): ConversationItem[] {
+  const items = (graph.itemsByCall.get(threadId, callId) ?? []).map(({ item }) => item);
+  return graph.schema.callItemsInOrder ? items : items.sort((a, b) => compareUtf8(a.item_id, b.item_id));
 }
 
 /** A window that opens at `moment`. */

@@ -19,13 +19,14 @@ export interface Sighting {
   producer?: Producer;
 }
 
-/** A call id names one call: its content cannot change. Outputs may. */
+/** A call id names one call: its content cannot change. Outputs may, unless the schema says otherwise. */
 export function checkCallContent(
   graph: Graph,
   threadId: string,
   { kind, callId, content }: NormalizedItem,
 ): void {
-  if (callId === null || (kind !== 'function_call' && kind !== 'custom_tool_call')) return;
+  if (callId === null) return;
+  if (!graph.schema.fixedOutputs && kind !== 'function_call' && kind !== 'custom_tool_call') return;
   const known = graph.callContents.get(threadId, `${kind} ${callId}`);
   if (known !== undefined && known !== content) {
     throw new Rejection(

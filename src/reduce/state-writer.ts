@@ -15,6 +15,7 @@ const FLUSH_CHARS = 1024 * 1024;
 export function* stateText(state: ReducedState): Generator<string> {
   let separator = '{';
   for (const [name, value] of Object.entries(state)) {
+    if (value === undefined) continue;
     yield `${separator}\n${INDENT}"${name}": `;
     if (value instanceof Map) yield* mapText(value);
     else yield prettyJson(value, INDENT);

@@ -18,7 +18,7 @@ export function startWrite(
   toolCallId: string,
   ref: RawPayloadRef,
 ): string | null {
-  const request = parseWrite(graph.payloads.json(ref), ref.raw_payload_id);
+  const request = parseWrite(graph.payloads.json(ref), ref.raw_payload_id, graph.schema);
   if (request === undefined) return null;
   return insertOperation(graph, moment, threadId, toolCallId, request, ref.raw_payload_id);
 }
@@ -75,11 +75,13 @@ export function endOperation(
 ): void {
   const operation = operationOf(graph, operationId, 'terminal end referenced');
   const ended =
-    ref === null ? undefined : parseEnd(operation.kind, graph.payloads.json(ref), ref.raw_payload_id);
+    ref === null
+      ? undefined
+      : parseEnd(operation.kind, graph.payloads.json(ref), ref.raw_payload_id, graph.schema);
   closeWindow(operation.execution, moment, status);
   if (ref === null || ended === undefined) return;
   addUnique(operation.raw_payload_ids, ref.raw_payload_id);
-  const known = graph.processes.get(operation.terminal_id ?? '');
+  const known = operation.terminal_id === null ? undefined : graph.processes.get(operation.terminal_id);
   if (ended.processId !== null) {
     if (known === undefined) {
       joinSession(graph, threadId, operation, ended.processId);
@@ -103,8 +105,9 @@ function operationOf(graph: Graph, operationId: string, what: string): TerminalO
 
 function joinSession(graph: Graph, threadId: string, operation: TerminalOperation, processId: string): void {
   const own = `terminal_session:${operation.operation_id}`;
-  const existing = graph.sessionsByProcess.get(threadId, processId);
-  const terminalId = operation.kind === 'exec_command' ? own : (existing ?? own);
+  const shared =
+    operation.kind === 'exec_command' ? undefined : graph.sessionsByProcess.get(threadId, processId);
+  const terminalId = graph.schema.sessionsByProcess ? processId : (shared ?? own);
   graph.sessionsByProcess.set(threadId, processId, terminalId);
   graph.processes.set(terminalId, processId);
   operation.terminal_id = terminalId;
@@ -119,6 +122,10 @@ function joinSession(graph: Graph, threadId: string, operation: TerminalOperatio
       execution: openWindow({ at: started_at_unix_ms, seq: started_seq }),
     };
     graph.state.terminal_sessions.set(terminalId, session);
+  }
+  if (session.thread_id !== threadId) {
+    const what = `terminal session ${terminalId} belongs to thread ${session.thread_id}, not ${threadId}`;
+    throw new Rejection('session-of-other-thread', what);
   }
   addUnique(session.operation_ids, operation.operation_id);
 }

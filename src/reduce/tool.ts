@@ -12,7 +12,7 @@ import { endInteraction, startInteraction } from './agents.js';
 import { linkNestedTool, linkWait } from './cell-links.js';
 import { cellOfRuntime } from './code-cell.js';
 import { attachResult } from './edges.js';
-import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
+import { closeWindow, type Graph, itemsOfCall, type Moment, openWindow } from './graph.js';
 import { addUnique } from './pair-map.js';
 import type { ConversationItem, ToolCall } from './state.js';
 import {
@@ -77,7 +77,7 @@ export function startTool(
   if (requester.type === 'code_cell') linkNestedTool(graph, requester.code_cell_id, tool_call_id);
   if (callId === null) return;
   graph.toolsByVisibleCall.set(callId, tool);
-  for (const { item } of graph.itemsByCall.get(threadId, callId) ?? []) attachItem(graph, tool, item);
+  for (const item of itemsOfCall(graph, threadId, callId)) attachItem(graph, tool, item);
   observeOperation(graph, tool);
 }
 
@@ -147,13 +147,13 @@ export function startToolRuntime(
   graph: Graph,
   moment: Moment,
   toolCallId: string,
-  kind: ToolCallKind,
+  observedKind: ToolCallKind | undefined,
   ref: RawPayloadRef,
 ): void {
   const tool = toolOf(graph, toolCallId, 'tool runtime start');
   addUnique(tool.raw_runtime_payload_ids, ref.raw_payload_id);
-  tool.kind = kind;
-  if (tool.terminal_operation_id !== null && isTerminalTool(kind)) {
+  if (observedKind !== undefined) tool.kind = observedKind;
+  if (tool.terminal_operation_id !== null && isTerminalTool(tool.kind)) {
     const what = `tool runtime start would create a second terminal operation for ${toolCallId}`;
     throw new Rejection('duplicate-operation', what);
   }

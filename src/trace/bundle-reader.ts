@@ -5,11 +5,12 @@ import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize, relative, sep } from 'node:path';
-import { faultEnd } from './event-decoder.js';
+import { systemErrorCode } from '../errors.js';
 import { JsonSyntaxError, jsonPosition, parseJson, parseJsonMembers } from './json-parser.js';
+import { faultEnd } from './json-text.js';
 import type { Json } from './json-value.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
-import type { Manifest, RawPayloadRef } from './raw-event.js';
+import type { Manifest, RawPayloadRef, SchemaVersion } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
 import { type Decode, i64, mismatch, TypeMismatch, text, u32 } from './typed-json.js';
 
@@ -22,11 +23,13 @@ const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 /** Below the longest string that V8 can make (2^29 - 24). */
 const MAX_PAYLOAD_BYTES = 500 * 1024 * 1024;
 const MAX_MANIFEST_BYTES = 1024 * 1024;
+/** The first event names a recording and a thread. */
+const FIRST_EVENT_BYTES = 4096;
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Reads and checks manifest.json. Throws Rejection `manifest-unreadable`, `manifest-invalid` or
- * `schema-unsupported` (any schema but 2).
+ * Reads and checks manifest.json, but for its schema. Throws Rejection `manifest-unreadable` or
+ * `manifest-invalid`.
  */
 export async function readManifest(dir: string): Promise<Manifest> {
   const path = join(dir, MANIFEST_FILE);
@@ -39,14 +42,7 @@ export async function readManifest(dir: string): Promise<Manifest> {
   if (bytes.length > MAX_MANIFEST_BYTES) {
     throw new Rejection('manifest-invalid', `read ${path}`, [`longer than ${MAX_MANIFEST_BYTES} bytes`]);
   }
-  const manifest = decodeManifest(bytes, path);
-  if (manifest.schema_version !== 2) {
-    throw new Rejection(
-      'schema-unsupported',
-      `trace schema ${manifest.schema_version} cannot establish accepted history; use its matching reducer or record a new bundle`,
-    );
-  }
-  return manifest;
+  return decodeManifest(bytes, path);
 }
 
 function decodeManifest(bytes: Buffer, path: string): Manifest {
@@ -77,6 +73,25 @@ function decodeManifest(bytes: Buffer, path: string): Manifest {
     raw_event_log: take('raw_event_log', text),
     payloads_dir: take('payloads_dir', text),
   };
+}
+
+/**
+ * The schema that a bundle has: the one that its first event names, because Codex wrote it there; the manifest's
+ * where there is no such event.
+ */
+export async function readSchema(dir: string, manifest: Manifest): Promise<SchemaVersion> {
+  const start = Buffer.alloc(FIRST_EVENT_BYTES);
+  let bytesRead = 0;
+  try {
+    const file = await open(join(dir, EVENT_LOG_FILE), 'r');
+    ({ bytesRead } = await file.read(start, 0, start.length).finally(() => file.close()));
+  } catch (error) {
+    // Whoever reads the log says so.
+    if (systemErrorCode(error) === undefined) throw error;
+  }
+  const [first = ''] = start.toString('latin1', 0, bytesRead).trimStart().split('\n', 1);
+  const [, written = String(manifest.schema_version)] = /"schema_version"\s*:\s*([12])\b/.exec(first) ?? [];
+  return written === '1' ? 1 : 2;
 }
 
 function parseManifest(bytes: Buffer, path: string): ReturnType<typeof parseJsonMembers> {

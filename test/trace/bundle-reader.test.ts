@@ -4,7 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isBlankLine, PayloadReader, readEventLog, readManifest } from '../../src/trace/bundle-reader.js';
+import {
+  isBlankLine,
+  PayloadReader,
+  readEventLog,
+  readManifest,
+  readSchema,
+} from '../../src/trace/bundle-reader.js';
 import type { RawPayloadRef } from '../../src/trace/raw-event.js';
 import { Rejection } from '../../src/trace/rejection.js';
 import { scratch } from '../support/bundles.js';
@@ -125,9 +131,20 @@ describe('the manifest', () => {
     expect(await readManifest(dir)).toEqual(manifest);
   });
 
-  test('of another schema is refused with the remedy in mind', async () => {
-    writeFileSync(join(dir, 'manifest.json'), JSON.stringify({ ...manifest, schema_version: 1 }));
-    await expect(readManifest(dir)).rejects.toMatchObject({ code: 'schema-unsupported' });
+  test('does not decide the schema: the first event does, if there is one', async () => {
+    const event = (version: number) => `\n{"schema_version":${version},"seq":1}\n{"schema_version":3}`;
+    expect(await readSchema(dir, { ...manifest, schema_version: 1 })).toBe(1);
+    expect(await readSchema(dir, { ...manifest, schema_version: 3 })).toBe(2);
+    for (const [named, log, schema] of [
+      [1, event(2), 2],
+      [2, event(1), 1],
+      [1, event(12), 1],
+      [1, 'torn', 1],
+      [2, '', 2],
+    ] as const) {
+      writeFileSync(join(dir, 'trace.jsonl'), log);
+      expect(await readSchema(dir, { ...manifest, schema_version: named })).toBe(schema);
+    }
   });
 
   test('that is missing or no manifest is refused', async () => {
