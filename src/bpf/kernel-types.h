@@ -21,6 +21,14 @@ struct registers {
 #define ARG9(ctx) stack_word((ctx)->sp + 24)
 #define ARG10(ctx) stack_word((ctx)->sp + 32)
 #define RETURN_VALUE(ctx) ((ctx)->ax)
+/* Where a Rust function that returns more than two words is to put it; its arguments come after that. */
+#define RUST_RESULT(ctx) ((ctx)->di)
+#define RUST_ARG1(ctx) ((ctx)->si)
+#define RUST_ARG3(ctx) ((ctx)->cx)
+#define RUST_ARG4(ctx) ((ctx)->r8)
+#define RUST_ARG5(ctx) ((ctx)->r9)
+#define RUST_ARG6(ctx) stack_word((ctx)->sp + 8)
+#define RUST_ARG7(ctx) stack_word((ctx)->sp + 16)
 #elif defined(__TARGET_ARCH_arm64)
 struct registers {
 	unsigned long x[31];
@@ -35,6 +43,13 @@ struct registers {
 #define ARG9(ctx) stack_word((ctx)->sp)
 #define ARG10(ctx) stack_word((ctx)->sp + 8)
 #define RETURN_VALUE(ctx) ((ctx)->x[0])
+#define RUST_RESULT(ctx) ((ctx)->x[8])
+#define RUST_ARG1(ctx) ((ctx)->x[0])
+#define RUST_ARG3(ctx) ((ctx)->x[2])
+#define RUST_ARG4(ctx) ((ctx)->x[3])
+#define RUST_ARG5(ctx) ((ctx)->x[4])
+#define RUST_ARG6(ctx) ((ctx)->x[5])
+#define RUST_ARG7(ctx) ((ctx)->x[6])
 #endif
 
 static __always_inline __u64 stack_word(unsigned long address)

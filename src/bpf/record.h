@@ -107,6 +107,8 @@ struct exit_record {
 #define COOKIE_HANDSHAKE 0x4
 /* EVP_AEAD_CTX_seal, or with COOKIE_RECEIVE EVP_AEAD_CTX_open. */
 #define COOKIE_AEAD 0x8
+/* With COOKIE_AEAD: one of ring's functions instead, which take and return things as Rust does. */
+#define COOKIE_RING 0x10
 #define COOKIE_LIBRARY_SHIFT 8
 
 /* What a followed process is asked for: its children are not followed. */

@@ -5,7 +5,14 @@ export const RecordType = { tls: 1, fork: 2, exec: 3, exit: 4, argv: 5, variable
 
 export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
 
-export const Cookie = { receive: 0x1, ex: 0x2, handshake: 0x4, aead: 0x8, libraryShift: 8 } as const;
+export const Cookie = {
+  receive: 0x1,
+  ex: 0x2,
+  handshake: 0x4,
+  aead: 0x8,
+  ring: 0x10,
+  libraryShift: 8,
+} as const;
 
 /** The kernel's counters, in the order of record.h. All but the first count losses. */
 export const counterNames = [

@@ -5,7 +5,7 @@ import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
 import type { EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
 
 /** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring'] as const;
 
 type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }>;
 

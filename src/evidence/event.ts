@@ -21,9 +21,9 @@ export type MissingReason = 'over-limit' | 'unreadable';
 export interface TlsEvent extends EventBase {
   kind: 'tls';
   direction: Direction;
-  /** `openssl`: what the program wrote or read. `aws-lc`: the inner plaintext of a TLS record. */
+  /** `openssl`: what the program wrote or read. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
   library: string;
-  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of `aws-lc`. */
+  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of the others. */
   connection: bigint;
   /** Position of the first byte in this direction of the connection. A gap to the previous event is loss. */
   offset: number;
@@ -31,7 +31,7 @@ export interface TlsEvent extends EventBase {
   /** Bytes from `offset` on that the call moved and that were not recorded; then `data` is empty. */
   missing: number;
   missingReason?: MissingReason;
-  /** Of `aws-lc`: what is authenticated beside the data, 5 bytes for TLS 1.3 and 13 for TLS 1.2. */
+  /** Of `aws-lc` and `ring`: what is authenticated beside the data, 5 bytes for TLS 1.3 and 13 for TLS 1.2. */
   additionalData?: Uint8Array;
 }
 
