@@ -298,6 +298,8 @@ static size_t used_length(const struct record_header *header, size_t length)
 		used = sizeof(struct tls_record) + header->data_length;
 	else if (header->type == RECORD_ARGV || header->type == RECORD_VARIABLE)
 		used = sizeof(struct exec_part_record) + header->data_length;
+	else if (header->type == RECORD_CONTENT)
+		used = sizeof(struct content_record) + header->data_length;
 	return used < length ? used : length;
 }
 

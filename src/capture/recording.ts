@@ -52,6 +52,10 @@ export class Recording {
     this.#binaries = new ProbedBinaries(program);
     this.#clocks = program.clocks();
     this.#assembler = new EventAssembler(this.#clocks);
+    const { operationsRefused } = program;
+    if (operationsRefused !== undefined && options.files !== false) {
+      this.#warnings.push(`operations on files and permissions are not recorded: ${operationsRefused}`);
+    }
   }
 
   /** A command without known functions is recorded all the same: it may start an agent. */
@@ -266,11 +270,16 @@ export class Recording {
 
   /** Running totals, whenever they have grown: a capture that is killed has told its losses all the same. */
   #appendLoss(writer: EvidenceWriter): void {
-    const { records: _, ...counters } = this.#program.counters();
+    const { records: _, ...counters } = this.#counters();
     const lost = lostEvents(counters);
     if (lost === this.#lost) return;
     this.#lost = lost;
     writer.append({ kind: 'loss', ...this.#captureEvent(), counters, processes: this.#program.losses() });
+  }
+
+  /** The kernel's counters, and our own. */
+  #counters(): Record<string, number> {
+    return { ...this.#program.counters(), unknown_files: this.#assembler.unknownFiles };
   }
 
   #captureEvent() {
@@ -317,7 +326,7 @@ export class Recording {
       fingerprint: report.fingerprint,
       probes,
     }));
-    summary.counters = this.#program.counters();
+    summary.counters = this.#counters();
     summary.lost_events = lostEvents(summary.counters);
     summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
