@@ -32,13 +32,15 @@ export type AnomalyKind =
   | 'no-thread'
   /** A request continues a response that is not in the evidence: what came before it is missing. */
   | 'unknown-previous-response'
+  /** Commands of code cells put to one of several that ran at the time. */
+  | 'inferred-cell'
   /** An item that the reference refuses; it is kept beside the others. */
   | 'unsupported-item'
   /** The same id for two different things; the second keeps no event of its own. */
   | 'duplicate-id';
 
 /** Kinds that mark how something was told, and not that anything is missing. */
-export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing']);
+export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing', 'inferred-cell']);
 
 export interface Anomaly {
   kind: AnomalyKind;

@@ -11,6 +11,9 @@ import { Pairing } from './pairing.js';
 
 type Direction = TlsEvent['direction'];
 
+/** The handshake message with which a server begins to use a connection's keys. */
+const NEW_SESSION_TICKET = 4;
+
 /** Where the bytes of one source in the evidence go. */
 interface Channel {
   readonly pid: number;
@@ -69,6 +72,7 @@ export class Connections {
     const place = { pid, connection };
     if (first.direction === 'receive') {
       const found = pairing;
+      if (first.data[0] === NEW_SESSION_TICKET) found.opened(connection);
       const begin = () =>
         new ResponseStream(place, (stream, head) => found.partner(stream, head), this.#anomalies);
       return new AeadContext(first, begin, this.#anomalies);

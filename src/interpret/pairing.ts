@@ -10,6 +10,11 @@ import type { RequestStream, ResponseStream } from './connection.js';
 export class Pairing {
   readonly #anomalies: Anomalies;
   readonly #partners = new WeakMap<RequestStream, ResponseStream>();
+  /** By receiving context: whose connection it was opened for. */
+  readonly #openedFor = new Map<bigint, { stream: RequestStream; isOnly: boolean }>();
+  readonly #taken = new WeakSet<RequestStream>();
+  /** Receiving contexts that were opened before their connection had sent anything. */
+  #early: bigint[] = [];
   #requests: RequestStream[] = [];
 
   constructor(anomalies: Anomalies) {
@@ -19,7 +24,25 @@ export class Pairing {
   add(stream: RequestStream): RequestStream {
     this.#requests = this.#requests.filter((known) => !known.isFinished || known.waiting !== undefined);
     this.#requests.push(stream);
+    const early = this.#early.shift();
+    if (early !== undefined) this.#take(early, [stream]);
     return stream;
+  }
+
+  /**
+   * The server is heard for the first time in `context`. It answers a handshake at once, a request maybe long after:
+   * connections are opened in the order in which their servers are first heard.
+   */
+  opened(context: bigint): void {
+    const free = this.#requests.filter((stream) => !stream.isFinished && !this.#taken.has(stream));
+    if (free.length === 0) this.#early.push(context);
+    else this.#take(context, free);
+  }
+
+  #take(context: bigint, [stream, ...others]: RequestStream[]): void {
+    if (stream === undefined) return;
+    this.#taken.add(stream);
+    this.#openedFor.set(context, { stream, isOnly: others.length === 0 });
   }
 
   /**
@@ -60,6 +83,11 @@ export class Pairing {
     }
     const { partner } = responses;
     if (partner?.waiting !== undefined && this.#partners.get(partner) === responses) return partner;
+    const opened = this.#openedFor.get(responses.id);
+    if (opened?.stream.waiting !== undefined && !this.#partners.has(opened.stream)) {
+      if (!opened.isOnly) this.#inferred(responses, opened.stream);
+      return opened.stream;
+    }
     const free = waiting.filter((stream) => this.#partners.get(stream)?.isFinished !== false);
     const possible = free.length > 0 ? free : waiting;
     const likely = possible.filter((stream) => expectsEvents(stream) === isEventStream(head));

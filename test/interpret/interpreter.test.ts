@@ -384,6 +384,7 @@ describe('tool calls', () => {
     );
     expect(told.payload(told.the('tool_call_runtime_ended').runtime_payload)).toEqual({
       call_id: 'c1',
+      process_id: 'pid-8',
       pid: 8,
       turn_id: TURN,
       command: ['bash', '-lc', 'true'],
@@ -539,13 +540,13 @@ describe('what is not told', () => {
     expect(result.anomalies.map(({ kind }) => kind)).toEqual(['no-thread']);
   });
 
-  test('warm-ups and compactions are no inferences of a turn', () => {
-    const metadata = JSON.stringify({ request_kind: 'compaction' });
+  test('warm-ups are no inferences of a turn', () => {
+    const metadata = JSON.stringify({ request_kind: 'prewarm' });
     const { result, bundles } = interpret(
       capture(...talk(new Wire(), ['>', request({ headers: [`x-codex-turn-metadata: ${metadata}`] })])),
     );
     expect(bundles).toEqual([]);
-    expect(result.exchanges[0]?.call).toMatchObject({ inTrace: false, requestKind: 'compaction' });
+    expect(result.exchanges[0]?.call).toMatchObject({ inTrace: false, requestKind: 'prewarm' });
     expect(result.anomalies).toEqual([]);
   });
 
