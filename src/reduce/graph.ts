@@ -1,8 +1,8 @@
 // What the reducer knows while it replays: the reduced state itself, and the indexes that make every lookup
 // a step instead of a scan. Owns the data and nothing else; the modules beside it change it.
 
-import type { PayloadReader } from '../trace/bundle-reader.js';
 import { compareUtf8, type Integer } from '../trace/json-value.js';
+import type { PayloadReader } from '../trace/payload-reader.js';
 import type { CodeCellStatus, Manifest } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { PairMap } from './pair-map.js';

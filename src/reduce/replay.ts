@@ -2,16 +2,11 @@
 // with them. Writes nothing.
 
 import { isUtf8 } from 'node:buffer';
-import {
-  isBlankLine,
-  PayloadReader,
-  readEventLog,
-  readManifest,
-  readSchema,
-} from '../trace/bundle-reader.js';
+import { isBlankLine, readEventLog, readManifest, readSchema } from '../trace/bundle-reader.js';
 import { decodeEvent } from '../trace/event-decoder.js';
 import { JsonTextError } from '../trace/json-text.js';
 import { compareUtf8, type Integer } from '../trace/json-value.js';
+import { PayloadReader } from '../trace/payload-reader.js';
 import type { Manifest, RawEvent, SchemaVersion } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { linkStartedCells } from './cell-links.js';
