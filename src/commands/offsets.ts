@@ -101,12 +101,13 @@ async function run(
 }
 
 /** One binary without functions, in one phrase. */
-function contents({ arch, tls, remarks }: ProgramReport): string {
-  const libraries = tls.map((library) => `${libraryName(library)} is there`);
+function contents({ arch, tls, unseen, remarks }: ProgramReport): string {
+  const names = new Set([...tls, ...unseen].map(libraryName));
+  const libraries = [...names].map((name) => `${name} is there`);
   return [arch, ...(libraries.length === 0 ? ['no known TLS library'] : libraries), ...remarks].join('; ');
 }
 
-function libraryName({ library, version }: TlsLibrary): string {
+function libraryName({ library, version }: { library: string; version: string | null }): string {
   return version === null ? library : `${library} ${version}`;
 }
 
@@ -149,7 +150,7 @@ function libraryObject(
 
 async function reportObject(report: ProgramReport): Promise<object> {
   const { functionsOf } = await import('../elf/binary.js');
-  const { launcher, linked, tls, remarks } = report;
+  const { launcher, linked, tls, unseen, remarks } = report;
   const linkedObjects = linked.flatMap(({ path, tls: theirs }) =>
     theirs.map((library) => ({ ...libraryObject(library, functionsOf), path })),
   );
@@ -157,8 +158,13 @@ async function reportObject(report: ProgramReport): Promise<object> {
     ...identityObject(report),
     ...(launcher === null ? {} : { launcher }),
     tls: [...tls.map((library) => libraryObject(library, functionsOf)), ...linkedObjects],
+    ...(unseen.length === 0 ? {} : { unseen: unseen.map(unseenObject) }),
     ...(remarks.length === 0 ? {} : { remarks }),
   };
+}
+
+function unseenObject({ library, version, reason, remedy }: ProgramReport['unseen'][number]): object {
+  return { library, ...(version === null ? {} : { version }), reason, remedy };
 }
 
 async function comparisonObject(comparison: TierComparison): Promise<object> {
@@ -180,12 +186,16 @@ async function comparisonObject(comparison: TierComparison): Promise<object> {
 const head = ['Library', 'Tier', 'Confidence', 'Function', 'File offset', ''];
 
 async function describe(report: ProgramReport): Promise<string> {
-  const { launcher, linked, tls } = report;
+  const { launcher, linked, tls, unseen } = report;
   const rows = [
     ...(await functionRows(tls)),
     ...(await Promise.all(linked.map(async (library) => functionRows(library.tls, library.path)))).flat(),
   ];
-  return describeRows(report, rows, launcher === null ? [] : [['Launcher', launcher]]);
+  const notSeen = unseen.map(({ library, version, reason, remedy }) => [
+    'Not seen',
+    `${libraryName({ library, version })}: ${reason} (${remedy})`,
+  ]);
+  return describeRows(report, rows, [...(launcher === null ? [] : [['Launcher', launcher]]), ...notSeen]);
 }
 
 async function describeComparison(comparison: TierComparison): Promise<string> {
