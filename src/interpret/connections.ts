@@ -5,9 +5,10 @@ import type { TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
-import { RequestStream, ResponseStream } from './connection.js';
 import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
+import { RequestStream } from './request-stream.js';
+import { ResponseStream } from './response-stream.js';
 
 type Direction = TlsEvent['direction'];
 
@@ -74,7 +75,7 @@ export class Connections {
       const found = pairing;
       if (first.data[0] === NEW_SESSION_TICKET) found.opened(connection);
       const begin = () =>
-        new ResponseStream(place, (stream, head) => found.partner(stream, head), this.#anomalies);
+        new ResponseStream(place, (stream, answer) => found.partner(stream, answer), this.#anomalies);
       return new AeadContext(first, begin, this.#anomalies);
     }
     const requests = pairing;

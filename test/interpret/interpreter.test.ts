@@ -570,10 +570,10 @@ describe('what is not told', () => {
 
   test('a connection of another protocol is counted', () => {
     const { result } = interpret(
-      capture(...talk(new Wire(), ['>', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], ['<', '\0'])),
+      capture(...talk(new Wire(), ['>', 'SSH-2.0-client\r\n\r\n'], ['<', '\0'])),
     );
     expect(result.anomalies).toEqual([
-      { kind: 'not-http1', count: 1, example: 'connection 1 of process 100, send' },
+      { kind: 'not-http', count: 1, example: 'connection 1 of process 100, send' },
     ]);
   });
 
