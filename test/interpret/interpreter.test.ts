@@ -569,9 +569,7 @@ describe('what is not told', () => {
   });
 
   test('a connection of another protocol is counted', () => {
-    const { result } = interpret(
-      capture(...talk(new Wire(), ['>', 'SSH-2.0-client\r\n\r\n'], ['<', '\0'])),
-    );
+    const { result } = interpret(capture(...talk(new Wire(), ['>', 'SSH-2.0-client\r\n\r\n'], ['<', '\0'])));
     expect(result.anomalies).toEqual([
       { kind: 'not-http', count: 1, example: 'connection 1 of process 100, send' },
     ]);
