@@ -134,6 +134,14 @@ int kernel_attach_tracepoint(int program_fd, const char *name)
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes, sizeof(attributes));
 }
 
+int kernel_run_program(int program_fd)
+{
+	union bpf_attr attributes = { 0 };
+
+	attributes.test.prog_fd = (uint32_t)program_fd;
+	return bpf(BPF_PROG_RUN, &attributes, sizeof(attributes));
+}
+
 int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
 			       uint32_t count, bool at_return)
 {

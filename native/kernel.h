@@ -39,6 +39,9 @@ int kernel_attach_tracepoint(int program_fd, const char *name);
 int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
 			       uint32_t count, bool at_return);
 
+/* Runs a program of type BPF_PROG_TYPE_SYSCALL once. */
+int kernel_run_program(int program_fd);
+
 /* A uprobe through the perf subsystem needs two descriptors: the event and the link. */
 struct perf_uprobe {
 	int event_fd;

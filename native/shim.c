@@ -49,6 +49,7 @@ NAPI_MODULE_INIT()
 		{ "load", session_load },
 		{ "close", session_close },
 		{ "attachTracepoint", attach_tracepoint },
+		{ "runProgram", run_program },
 		{ "attachUprobeMulti", attach_uprobe_multi },
 		{ "attachUprobePerf", attach_uprobe_perf },
 		{ "detach", detach_link },

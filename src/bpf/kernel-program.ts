@@ -74,6 +74,7 @@ export class KernelProgram {
   readonly #session: ShimSession;
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
+  #operationLinks: number[] = [];
 
   /**
    * Loads the program and starts following process events.
@@ -102,14 +103,15 @@ export class KernelProgram {
     this.#maps = loaded.maps;
     this.#programs = loaded.programs;
     this.#shim.openRing(this.#session, this.#map('ring'), ringBytes);
-    const attach = (program: string, tracepoint: string): void => {
+    const attach = (program: string, tracepoint: string): number =>
       this.#shim.attachTracepoint(this.#session, this.#program(program), tracepoint);
-    };
     if (this.operationsRefused === undefined) {
       // Before the exit of the process, so that its last reads and writes are told first.
-      attach('on_thread_exit', 'sched_process_exit');
-      attach('on_call_return', 'sys_exit');
-      attach('on_call', 'sys_enter');
+      this.#operationLinks = [
+        attach('on_thread_exit', 'sched_process_exit'),
+        attach('on_call_return', 'sys_exit'),
+        attach('on_call', 'sys_enter'),
+      ];
     }
     for (const event of ['fork', 'exec', 'exit']) attach(`on_${event}`, `sched_process_${event}`);
   }
@@ -206,6 +208,14 @@ export class KernelProgram {
 
   detach(links: readonly number[]): void {
     for (const link of links) this.#shim.detach(this.#session, link);
+  }
+
+  /** Stops recording operations and puts what is still being summed up into the ring. */
+  endOperations(): void {
+    if (this.#operationLinks.length === 0) return;
+    this.detach(this.#operationLinks);
+    this.#operationLinks = [];
+    this.#shim.runProgram(this.#session, this.#program('report_threads'));
   }
 
   /** Settles when there is something to drain or 200 ms have passed; with false after `close`. */

@@ -101,6 +101,7 @@ struct super_block {
 struct inode {
 	unsigned short i_mode;
 	unsigned long i_ino;
+	long long i_size;
 	struct super_block *i_sb;
 } RELOCATED;
 
@@ -132,6 +133,7 @@ struct path {
 
 struct file {
 	unsigned int f_mode;
+	unsigned int f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	long long f_pos;

@@ -62,7 +62,7 @@ static __always_inline void append_directory(struct draft *draft, __s32 descript
 	}
 }
 
-static __always_inline int enter(struct thread *thread, const struct call_form *form, __u32 number)
+static __always_inline int enter(struct thread *thread, __u64 id, const struct call_form *form, __u32 number)
 {
 	__u64 values[2] = {};
 
@@ -71,11 +71,11 @@ static __always_inline int enter(struct thread *thread, const struct call_form *
 	case OPERATION_WRITE:
 	case CALL_COPY:
 		if (form->operation != OPERATION_READ)
-			begin_transfer(thread, argument(thread, form->descriptor), 1);
+			begin_transfer(thread, id, argument(thread, form->descriptor), 1);
 		if (form->operation == OPERATION_READ)
-			begin_transfer(thread, argument(thread, form->descriptor), 0);
+			begin_transfer(thread, id, argument(thread, form->descriptor), 0);
 		else if (form->operation == CALL_COPY)
-			begin_transfer(thread, argument(thread, form->target), 0);
+			begin_transfer(thread, id, argument(thread, form->target), 0);
 		if (form->offset) {
 			__s64 offset = argument(thread, form->offset);
 
@@ -85,7 +85,7 @@ static __always_inline int enter(struct thread *thread, const struct call_form *
 		}
 		return thread->moves != 0;
 	case CALL_CLOSE:
-		end_runs(thread);
+		end_runs(thread, id);
 		return 0;
 	case CALL_IO_URING:
 		if (argument(thread, 2))
@@ -141,7 +141,7 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	thread->number = number;
 	thread->moves = 0;
 	thread->owner = bpf_get_current_uid_gid();
-	thread->operation = enter(thread, form, number) ? form->operation : 0;
+	thread->operation = enter(thread, id, form, number) ? form->operation : 0;
 	return 0;
 }
 
@@ -165,7 +165,7 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
 	__u32 operation = form->operation;
 
-	end_runs(thread);
+	end_runs(thread, bpf_get_current_pid_tgid());
 
 	struct draft *draft = new_draft(RECORD_OPERATION, time, thread->root_pid, operation);
 
@@ -239,20 +239,19 @@ int on_call_return(struct bpf_raw_tracepoint_args *ctx)
 
 	__s64 result = ctx->args[1];
 	__u32 operation = thread->operation;
-	__u64 time = bpf_ktime_get_ns();
 
 	thread->operation = 0;
 	if (thread->moves) {
 		if (thread->moves & 1)
-			end_transfer(thread, 0, result, time);
+			end_transfer(thread, id, 0, result);
 		if (thread->moves & 2)
-			end_transfer(thread, 1, result, time);
+			end_transfer(thread, id, 1, result);
 		return 0;
 	}
 	/* An exec that succeeds has a record of its own. */
 	if (operation == OPERATION_EXEC && result == 0)
 		return 0;
-	record_operation(thread, thread->number, result, time);
+	record_operation(thread, thread->number, result, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -18,6 +18,7 @@ export interface Shim {
   ): ShimSession;
   close(session: ShimSession): void;
   attachTracepoint(session: ShimSession, program: number, name: string): number;
+  runProgram(session: ShimSession, program: number): void;
   attachUprobeMulti: AttachUprobes;
   attachUprobePerf: AttachUprobes;
   detach(session: ShimSession, link: number): void;

@@ -29,6 +29,8 @@ struct call_form {
 	/* The first of the arguments that are kept as values. */
 	__u8 values;
 	__u8 offset;
+	/* Whether it moves a vector of buffers instead of one. */
+	__u8 vector;
 };
 
 #define MAX_CALL 512
@@ -46,14 +48,14 @@ struct call_form {
 static const struct call_form call_forms[MAX_CALL] = {
 	CALL(0, 63) = { .operation = OPERATION_READ, .descriptor = 1 }, /* read */
 	CALL(17, 67) = { .operation = OPERATION_READ, .descriptor = 1, .offset = 4 }, /* pread64 */
-	CALL(19, 65) = { .operation = OPERATION_READ, .descriptor = 1 }, /* readv */
-	CALL(295, 69) = { .operation = OPERATION_READ, .descriptor = 1, .offset = 4 }, /* preadv */
-	CALL(327, 286) = { .operation = OPERATION_READ, .descriptor = 1, .offset = 4 }, /* preadv2 */
+	CALL(19, 65) = { .operation = OPERATION_READ, .descriptor = 1, .vector = 1 }, /* readv */
+	CALL(295, 69) = { .operation = OPERATION_READ, .descriptor = 1, .offset = 4, .vector = 1 }, /* preadv */
+	CALL(327, 286) = { .operation = OPERATION_READ, .descriptor = 1, .offset = 4, .vector = 1 }, /* preadv2 */
 	CALL(1, 64) = { .operation = OPERATION_WRITE, .descriptor = 1 }, /* write */
 	CALL(18, 68) = { .operation = OPERATION_WRITE, .descriptor = 1, .offset = 4 }, /* pwrite64 */
-	CALL(20, 66) = { .operation = OPERATION_WRITE, .descriptor = 1 }, /* writev */
-	CALL(296, 70) = { .operation = OPERATION_WRITE, .descriptor = 1, .offset = 4 }, /* pwritev */
-	CALL(328, 287) = { .operation = OPERATION_WRITE, .descriptor = 1, .offset = 4 }, /* pwritev2 */
+	CALL(20, 66) = { .operation = OPERATION_WRITE, .descriptor = 1, .vector = 1 }, /* writev */
+	CALL(296, 70) = { .operation = OPERATION_WRITE, .descriptor = 1, .offset = 4, .vector = 1 }, /* pwritev */
+	CALL(328, 287) = { .operation = OPERATION_WRITE, .descriptor = 1, .offset = 4, .vector = 1 }, /* pwritev2 */
 	CALL(40, 71) = { .operation = CALL_COPY, .descriptor = 1, .target = 2 }, /* sendfile */
 	CALL(326, 285) = { .operation = CALL_COPY, .descriptor = 3, .target = 1 }, /* copy_file_range */
 	CALL(275, 76) = { .operation = CALL_COPY, .descriptor = 3, .target = 1 }, /* splice */

@@ -10,6 +10,8 @@
 
 /* DeepFlow's idle gap: a longer pause between two calls ends a run. */
 #define RUN_GAP_NS 100000000ull
+/* A run without a pause is reported at least this often. */
+#define RUN_AGE_NS 1000000000ull
 
 struct run {
 	__u64 start_time;
@@ -23,6 +25,19 @@ struct run {
 	/* 0: no file; otherwise the file has been announced. */
 	__u16 open;
 	__u16 is_rollout;
+};
+
+/* The bytes of a write that are being copied, from one buffer or from those of a vector. */
+struct content {
+	__u64 buffer;
+	/* Bytes in the buffer, and vectors behind it. */
+	__u64 length;
+	__u64 vector;
+	__u64 vectors;
+	/* Bytes that the call wrote and that are not copied yet, and where the next one stands in the file. */
+	__u64 left;
+	__u64 offset;
+	__u64 time;
 };
 
 struct thread {
@@ -39,6 +54,9 @@ struct thread {
 	__u64 offsets[2];
 	struct file *files[2];
 	struct run runs[2];
+	struct content content;
+	/* Of the thread when it began its runs. */
+	char comm[16];
 };
 
 struct {
@@ -68,7 +86,7 @@ static __always_inline struct thread *find_thread(__u64 id, __u32 root_pid)
 }
 
 /* Reports what the run has moved since it was reported last; `error` is that of a call which moved nothing. */
-static __noinline int report_run(struct thread *thread, __u32 direction, __u32 error)
+static __noinline int report_run(struct thread *thread, __u64 id, __u32 direction, __u32 error)
 {
 	if (!thread)
 		return 0;
@@ -84,6 +102,9 @@ static __noinline int report_run(struct thread *thread, __u32 direction, __u32 e
 		count(COUNTER_OPERATION_RING_FULL);
 	} else {
 		fill_header(&record->header, RECORD_TRANSFER, run->end_time, thread->root_pid);
+		record->header.pid = id >> 32;
+		record->header.tid = (__u32)id;
+		__builtin_memcpy(record->header.comm, thread->comm, sizeof(thread->comm));
 		record->start_time = run->start_time;
 		record->duration = run->duration;
 		record->bytes = run->bytes;
@@ -101,10 +122,10 @@ static __noinline int report_run(struct thread *thread, __u32 direction, __u32 e
 }
 
 /* The files may get other names, or their inodes other files, with what the thread does next. */
-static __always_inline void end_runs(struct thread *thread)
+static __always_inline void end_runs(struct thread *thread, __u64 id)
 {
-	report_run(thread, 0, 0);
-	report_run(thread, 1, 0);
+	report_run(thread, id, 0, 0);
+	report_run(thread, id, 1, 0);
 	thread->runs[0].open = 0;
 	thread->runs[1].open = 0;
 }
@@ -117,8 +138,22 @@ int on_thread_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!thread)
 		return 0;
-	end_runs(thread);
+	end_runs(thread, id);
 	bpf_map_delete_elem(&threads, &id);
+	return 0;
+}
+
+static long report_thread(void *map, __u64 *id, struct thread *thread, void *context)
+{
+	end_runs(thread, *id);
+	return 0;
+}
+
+/* Run when the other programs are off: what the threads have read and written since they were reported last. */
+SEC("syscall")
+int report_threads(void *context)
+{
+	bpf_for_each_map_elem(&threads, report_thread, 0, 0);
 	return 0;
 }
 

@@ -9,6 +9,7 @@ import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
 import { inspectBinary } from '../elf/binary.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
+import type { EventBase } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { version } from '../version.js';
@@ -17,6 +18,7 @@ import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
 import { describeReport, isNotProbeable, ProbedBinaries } from './probed-binaries.js';
 import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
+import { becomesRollout, readBack } from './read-back.js';
 import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
 
 const drainBufferBytes = 4 << 20;
@@ -45,6 +47,8 @@ export class Recording {
   /** Processes that started a new program, to be probed once the ring is empty. */
   readonly #execed = new Set<number>();
   #lost = 0;
+  /** Ranges of rollout files that were neither copied nor there to be read. */
+  #unreadContents = 0;
 
   constructor(options: CaptureOptions, program: KernelProgram) {
     this.#options = options;
@@ -217,6 +221,7 @@ export class Recording {
       command?.leave();
     }
     await this.#drain(writer);
+    this.#program.endOperations();
     // A record that another CPU is still writing holds up those behind it, the last exit among them.
     await delay(settleMs);
     await this.#drain(writer);
@@ -242,12 +247,32 @@ export class Recording {
   #take(start: number, writer: EvidenceWriter): void {
     const event = this.#assembler.read(this.#buffer, start);
     if (event === undefined) return;
+    if (event.kind === 'file-content' && event.missing > 0) {
+      this.#readBack(event, event, writer, { offset: event.offset, bytes: event.missing });
+      return;
+    }
     writer.append(event);
     this.#options.observer?.push(event);
+    if (event.kind === 'file-op' && becomesRollout(event)) {
+      const { device, target = '' } = event;
+      this.#readBack(event, { path: target, inode: 0, device }, writer);
+    }
     if (event.kind === 'exec') this.#execed.add(event.pid);
     if (event.kind === 'exit') {
       this.#alive.delete(event.pid);
       this.#execed.delete(event.pid);
+    }
+  }
+
+  #readBack(
+    base: EventBase,
+    file: { path: string; inode: number; device: number },
+    writer: EvidenceWriter,
+    range?: { offset: number; bytes: number },
+  ): void {
+    for (const content of readBack(base, file, range)) {
+      if (content.data.length === 0) this.#unreadContents++;
+      writer.append(content);
     }
   }
 
@@ -279,7 +304,11 @@ export class Recording {
 
   /** The kernel's counters, and our own. */
   #counters(): Record<string, number> {
-    return { ...this.#program.counters(), unknown_files: this.#assembler.unknownFiles };
+    return {
+      ...this.#program.counters(),
+      unknown_files: this.#assembler.unknownFiles,
+      unread_contents: this.#unreadContents,
+    };
   }
 
   #captureEvent() {
