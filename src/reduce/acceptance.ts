@@ -21,7 +21,7 @@ export function acceptItem(
   graph.thread(threadId);
   const first = graph.accepted.reach(threadId, wireId, () => moment);
   const records = graph.itemsByWireId.get(threadId, wireId) ?? [];
-  for (const record of records) markAccepted(record, first);
+  for (const record of records) markAccepted(graph, record, first);
   if (records.length === 0 && ref !== null && ref !== undefined) {
     acceptAgentMessage(graph, moment, threadId, codexTurnId, wireId, ref);
   }

@@ -50,7 +50,7 @@ export function reduceRequest(
     shown = [...continued, ...reconcileAppended(graph, sighting, items, continued.length)];
   }
   graph.thread(threadId);
-  listItems(shown);
+  listItems(graph, shown);
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
@@ -81,7 +81,7 @@ export function reduceResponse(
   };
   const records = reconcileDetached(graph, sighting, items, namesakes(graph, threadId, items));
   if (!graph.schema.wireIds) {
-    listItems(records);
+    listItems(graph, records);
     graph.snapshots.set(threadId, [...(graph.snapshots.get(threadId) ?? []), ...records]);
   } else if (graph.latestInference.get(threadId) === inference_call_id && !graph.replacements.has(threadId)) {
     // Otherwise a later request has shown the thread's model something else, or the next one will: what a
@@ -89,7 +89,7 @@ export function reduceResponse(
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
   const usage = tokenUsage(member(payload, 'token_usage'));
-  if (usage !== undefined) inference.usage = usage;
+  if (usage !== undefined) graph.journal.assign(inference, { usage });
   return records.map(({ item }) => item.item_id);
 }
 

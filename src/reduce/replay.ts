@@ -50,6 +50,7 @@ export async function replayBundle(dir: string, { strict = false } = {}): Promis
   const manifest = await readManifest(dir);
   const schema = schemaOf(await readSchema(dir, manifest));
   const graph = new Graph(schema, manifest, new PayloadReader(dir));
+  graph.journal.enabled = !strict;
   const replayer = new Replayer(graph, manifest, strict);
   replayer.start();
   await readEventLog(dir, (line, number, terminated) => replayer.line(line, number, terminated));
