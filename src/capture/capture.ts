@@ -33,8 +33,6 @@ export interface CaptureOptions {
   children?: boolean;
   /** A power of two. */
   ringBytes: number;
-  /** Whether operations on files, permissions and the network are recorded; by default they are. */
-  files?: boolean;
   /** Aborted to stop early; the reason is the signal that asked for it. */
   stop: AbortSignal;
   observer?: CaptureObserver | undefined;
@@ -53,7 +51,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
   const commandPath = 'command' in options.target ? findCommand(options.target.command[0] ?? '') : undefined;
   if ('pids' in options.target) for (const pid of options.target.pids) requireProcess(pid);
 
-  const program = new KernelProgram(options.ringBytes, { operations: options.files !== false });
+  const program = new KernelProgram(options.ringBytes);
   try {
     const recording = new Recording(options, program);
     if (commandPath !== undefined && 'command' in options.target) {

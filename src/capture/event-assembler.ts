@@ -2,13 +2,12 @@
 // the change from the kernel's clock to the wall clock.
 
 import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
-import type { EventBase, EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
-import { directoryAt, OperationAssembler, type OperationEvent } from './operation-assembler.js';
+import type { EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
 
 /** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc'] as const;
 
-type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }> | OperationEvent;
+type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }>;
 
 interface ExecParts {
   execTime: bigint;
@@ -21,9 +20,6 @@ export class EventAssembler {
   readonly #clockOffset: bigint;
   /** Parts of execs whose closing record has not come yet, by thread. */
   readonly #execs = new Map<number, ExecParts>();
-  /** Where a thread is, until the record that this belongs to. */
-  readonly #directories = new Map<number, { time: bigint; path: string }>();
-  readonly #operations = new OperationAssembler((buffer, start) => this.#base(buffer, start));
   /** One object for all TLS records: whoever gets it uses it before the next call. */
   readonly #tls: TlsEvent;
 
@@ -45,11 +41,6 @@ export class EventAssembler {
     };
   }
 
-  /** Reads and writes whose file is not known, because the record that named it was lost. */
-  get unknownFiles(): number {
-    return this.#operations.unknownFiles;
-  }
-
   /**
    * The event of the record at `start` of `buffer`, or undefined when the record is a part of one that is
    * still to come. A TLS event and its bytes are valid only until the next call.
@@ -59,12 +50,7 @@ export class EventAssembler {
       case RecordType.tls:
         return this.#readTls(buffer, start);
       case RecordType.fork:
-        return {
-          kind: 'fork',
-          ...this.#base(buffer, start),
-          ...owner(buffer, start, layout.fork),
-          ...this.#directory(buffer, start),
-        };
+        return { kind: 'fork', ...this.#base(buffer, start), ...owner(buffer, start, layout.fork) };
       case RecordType.exec:
         return this.#readExec(buffer, start);
       case RecordType.exit:
@@ -72,7 +58,6 @@ export class EventAssembler {
           kind: 'exit',
           ...this.#base(buffer, start),
           ...owner(buffer, start, layout.exit),
-          ...this.#directory(buffer, start),
           ...exitStatus(buffer.readUInt32LE(start + layout.exit.status)),
         };
       case RecordType.argv:
@@ -81,26 +66,12 @@ export class EventAssembler {
       case RecordType.variable:
         this.#parts(buffer, start).variables.push(partData(buffer, start).toString('utf8'));
         return undefined;
-      case RecordType.directory:
-        this.#directories.set(buffer.readUInt32LE(start + layout.tid), {
-          time: buffer.readBigUInt64LE(start + layout.time),
-          path: directoryAt(buffer, start),
-        });
-        return undefined;
       default:
-        return this.#operations.read(buffer, start);
+        return undefined;
     }
   }
 
-  /** The working directory that was told just before the record at `start`. */
-  #directory(buffer: Buffer, start: number): { cwd?: string } {
-    const tid = buffer.readUInt32LE(start + layout.tid);
-    const directory = this.#directories.get(tid);
-    this.#directories.delete(tid);
-    return directory?.time === buffer.readBigUInt64LE(start + layout.time) ? { cwd: directory.path } : {};
-  }
-
-  #base(buffer: Buffer, start: number): EventBase {
+  #base(buffer: Buffer, start: number) {
     return {
       pid: buffer.readUInt32LE(start + layout.pid),
       tid: buffer.readUInt32LE(start + layout.tid),
@@ -154,7 +125,6 @@ export class EventAssembler {
       kind: 'exec',
       ...base,
       ...owner(buffer, start, layout.exec),
-      ...this.#directory(buffer, start),
       execPath: cString(buffer, start + layout.exec.path, layout.exec.pathBytes),
       argv: splitArguments(bytes),
       argvMissing: argvLength - bytes.length,

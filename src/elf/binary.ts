@@ -3,7 +3,6 @@
 
 import { type AddressMap, createAddressMap } from './address-map.js';
 import { findByDebugFile } from './debug-symbols.js';
-import { readFunctionTable } from './eh-frame.js';
 import { BinaryFile } from './file.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { type Arch, type ElfHeaders, readHeaders } from './headers.js';
@@ -18,23 +17,18 @@ import {
 import { type Survey, surveyProgram } from './survey.js';
 import { findBySymbols } from './symbol-tier.js';
 import {
+  type AwslcOffsets,
+  awslcSymbolNames,
   type Confidence,
-  eachRecordLibrary,
   type Findings,
   type OpensslOffsets,
   opensslConfidence,
   opensslOffsets,
-  type RecordAnswer,
-  type RecordLibraryName,
-  type RecordOffsets,
-  recordFunctions,
-  recordLibraryNames,
   symbolName,
   type Tier,
   type TlsFunction,
   tiers,
 } from './tls-function.js';
-import type { Versions } from './versions.js';
 
 export type { TlsFunction };
 
@@ -54,21 +48,14 @@ interface OpensslLibrary extends Finding {
   offsets: OpensslOffsets | null;
 }
 
-/** Encrypts records for rustls. Its functions have signatures of their own: they are in `offsets` only. */
-interface RecordLibrary extends Finding {
-  library: RecordLibraryName;
-  version: string | null;
-  offsets: RecordOffsets | null;
+/** Its record functions have signatures of their own: they are in `offsets` only. */
+interface AwslcLibrary extends Finding {
+  library: 'aws-lc';
+  version: null;
+  offsets: AwslcOffsets | null;
 }
 
-/** There, and with no function that agsight knows. */
-interface OtherLibrary extends Finding {
-  library: 'rustls' | 'crypto/tls';
-  version: string | null;
-  offsets: null;
-}
-
-export type TlsLibrary = OpensslLibrary | RecordLibrary | OtherLibrary;
+export type TlsLibrary = OpensslLibrary | AwslcLibrary;
 
 export interface BinaryIdentity {
   /** As given. */
@@ -116,21 +103,17 @@ export interface InspectOptions {
 export function inspectBinary(path: string, options: InspectOptions = {}): BinaryReport {
   return withInspection(path, options, (inspection) => {
     const order = options.tier === undefined ? (options.order ?? tiers) : [options.tier];
-    const firstTier = (answers: (findings: Findings) => boolean) =>
-      order.find((tier) => answers(inspection.find(tier))) ?? null;
-    const openssl = firstTier(({ functions }) => functions.length > 0);
-    const records = eachRecordLibrary((library) => {
-      const tier = firstTier(({ records: { [library]: found } }) =>
-        options.order === undefined ? Boolean(found) : found !== undefined,
-      );
-      return { tier, found: tier === null ? undefined : inspection.find(tier).records[library] };
+    const openssl = firstTier(order, (tier) => inspection.find(tier).functions.length > 0);
+    const awslc = firstTier(order, (tier) => {
+      const found = inspection.find(tier).awslc;
+      return options.order === undefined ? Boolean(found) : found !== undefined;
     });
     if (options.order === undefined) inspection.survey();
     return {
       ...inspection.identity(),
       tls: librariesOf(
         { tier: openssl, functions: openssl === null ? [] : inspection.find(openssl).functions },
-        records,
+        { tier: awslc, awslc: awslc === null ? undefined : inspection.find(awslc).awslc },
         inspection.versions(),
       ),
     };
@@ -145,9 +128,8 @@ export function compareTiers(
   return withInspection(path, options, (inspection) => {
     inspection.survey();
     const librariesBy = (tier: Tier) => {
-      const { functions, records } = inspection.find(tier);
-      const byLibrary = eachRecordLibrary((library) => ({ tier, found: records[library] }));
-      return librariesOf({ tier, functions }, byLibrary, undefined);
+      const { functions, awslc } = inspection.find(tier);
+      return librariesOf({ tier, functions }, { tier, awslc }, undefined);
     };
     const byTier = {
       symbol: librariesBy('symbol'),
@@ -163,7 +145,7 @@ interface Inspection {
   find(tier: Tier): Findings;
   survey(): Survey;
   /** Undefined before the survey. */
-  versions(): Versions | undefined;
+  versions(): Survey['versions'] | undefined;
   identity(): BinaryIdentity;
 }
 
@@ -184,8 +166,7 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   const fingerprint = fingerprintOf(file, headers);
   const table = options.table ?? knownTable();
   const remarks = [...table.problems];
-  const known = findEntry(table, fingerprint, headers.arch);
-  const entry = soundEntry(known, file, headers, map, remarks);
+  const entry = soundEntry(findEntry(table, fingerprint, headers.arch), map, remarks);
   let survey: Survey | undefined;
   const surveyOnce = () => {
     survey ??= surveyProgram(file, headers, map, options.windowBytes);
@@ -202,8 +183,8 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   const found = new Map<Tier, Findings>();
   return {
     find(tier) {
-      const before = found.get(tier);
-      if (before !== undefined) return before;
+      const known = found.get(tier);
+      if (known !== undefined) return known;
       const findings = finders[tier]();
       found.set(tier, findings);
       remarks.push(...findings.reasons);
@@ -227,67 +208,66 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   };
 }
 
-const notFound: Finding & { offsets: null } = { tier: null, confidence: null, functions: [], offsets: null };
+function firstTier(order: readonly Tier[], answers: (tier: Tier) => boolean): Tier | null {
+  return order.find(answers) ?? null;
+}
 
-/** `versions`: what the texts say; undefined when nobody has read them. */
 function librariesOf(
   openssl: { tier: Tier | null; functions: TlsFunction[] },
-  records: Record<RecordLibraryName, { tier: Tier | null; found: RecordAnswer }>,
-  versions: Versions | undefined,
+  aws: { tier: Tier | null; awslc: Findings['awslc'] },
+  versions: Survey['versions'] | undefined,
 ): TlsLibrary[] {
   const libraries: TlsLibrary[] = [];
-  const { tier, functions } = openssl;
+  const { functions } = openssl;
   const version = versions?.openssl ?? null;
   if (functions.length > 0) {
     libraries.push({
       library: 'openssl',
       version,
-      tier,
+      tier: openssl.tier,
       confidence: opensslConfidence(functions),
       functions,
       offsets: opensslOffsets(functions),
     });
   } else if (version !== null) {
-    libraries.push({ library: 'openssl', version, ...notFound });
+    libraries.push({
+      library: 'openssl',
+      version,
+      tier: null,
+      confidence: null,
+      functions: [],
+      offsets: null,
+    });
   }
-  const texts = {
-    'aws-lc': { isThere: versions?.hasAwslc, version: null },
-    ring: { isThere: versions?.hasRing, version: versions?.ring ?? null },
-  };
-  for (const library of recordLibraryNames) {
-    const { found, tier: byTier } = records[library];
-    const { isThere, version: theirs } = texts[library];
-    if (found) libraries.push({ library, version: theirs, tier: byTier, functions: [], ...found });
-    else if (isThere) libraries.push({ library, version: theirs, ...notFound });
+  const { awslc } = aws;
+  if (awslc !== null && awslc !== undefined) {
+    libraries.push({ library: 'aws-lc', version: null, tier: aws.tier, functions: [], ...awslc });
+  } else if (versions?.hasAwslc) {
+    libraries.push({
+      library: 'aws-lc',
+      version: null,
+      tier: null,
+      confidence: null,
+      functions: [],
+      offsets: null,
+    });
   }
-  const encrypts = libraries.some(({ library }) => library !== 'openssl');
-  if (versions?.rustls && !encrypts)
-    libraries.push({ library: 'rustls', version: versions.rustls, ...notFound });
-  if (versions?.hasGoTls) libraries.push({ library: 'crypto/tls', version: null, ...notFound });
   return libraries;
 }
 
-export interface NamedFunction {
-  /** The name that it has in its library. */
-  symbol: string;
-  /** In bytes from the start of the file. */
-  offset: number;
-  confidence: Confidence;
-}
-
 /** The functions of a library, by the names that they have in it. */
-export function functionsOf({ library, functions, offsets, confidence }: TlsLibrary): NamedFunction[] {
-  if (library !== 'aws-lc' && library !== 'ring') {
-    return functions.map((found) => ({
-      symbol: symbolName(found),
-      offset: found.offset,
-      confidence: found.confidence,
-    }));
-  }
-  return recordFunctions(library).flatMap(([key, symbol]) => {
-    const offset = offsets?.[key];
-    return offset === undefined ? [] : [{ symbol, offset, confidence: confidence ?? 'low' }];
-  });
+export function functionsOf({
+  functions,
+  ...library
+}: TlsLibrary): { symbol: string; offset: number; confidence: Confidence }[] {
+  const named = functions.map((found) => ({ ...found, symbol: symbolName(found) }));
+  if (library.library !== 'aws-lc' || library.offsets === null) return named;
+  const confidence = library.confidence ?? 'low';
+  const { aead_seal, aead_open } = library.offsets;
+  return [
+    { symbol: awslcSymbolNames.aead_seal, offset: aead_seal, confidence },
+    { symbol: awslcSymbolNames.aead_open, offset: aead_open, confidence },
+  ];
 }
 
 function disagreementsOf(byTier: Record<Tier, TlsLibrary[]>): string[] {
@@ -306,30 +286,13 @@ function disagreementsOf(byTier: Record<Tier, TlsLibrary[]>): string[] {
   });
 }
 
-/** A probe in the middle of an instruction would corrupt the program: a row that asks for one is not used at all. */
+/** A probe on anything but code would corrupt the program: a row that asks for one is not used at all. */
 function soundEntry(
   entry: OffsetEntry | undefined,
-  file: BinaryFile,
-  headers: ElfHeaders,
   map: AddressMap,
   remarks: string[],
 ): OffsetEntry | undefined {
-  if (entry === undefined) return undefined;
-  const offsets = offsetsOf(entry);
-  if (!offsets.every(map.isCode)) {
-    remarks.push('its row of the offset table points outside of its code');
-    return undefined;
-  }
-  const starts = readFunctionTable(file, headers, map);
-  // Without frames there is nothing to ask: an alignment that every compiler keeps is better than no test.
-  const isStart = (offset: number) => {
-    const vaddr = map.toVaddr(offset) ?? 1;
-    return starts === undefined ? vaddr % alignment[headers.arch] === 0 : starts.has(vaddr);
-  };
-  if (offsets.every(isStart)) return entry;
-  remarks.push('its row of the offset table points to where no function starts');
+  if (entry === undefined || offsetsOf(entry).every((offset) => map.isCode(offset))) return entry;
+  remarks.push('its row of the offset table points outside of its code');
   return undefined;
 }
-
-/** At multiples of this, functions start: of x86-64 as compilers have it, of AArch64 as instructions have it. */
-const alignment = { x86_64: 16, aarch64: 4 } as const;

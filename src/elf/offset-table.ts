@@ -1,6 +1,6 @@
 // Tables of known binaries: reads them, checks them, finds the row of a binary, writes the row of one. The form is
 // AgentSight's `codex_offsets` (schema 1), so that rows go from one to the other unchanged; `arch` and the functions
-// of the record libraries are ours, and others ignore them.
+// of aws-lc are ours, and others ignore them.
 
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -9,17 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Arch } from './headers.js';
-import {
-  eachRecordLibrary,
-  type Findings,
-  type OpensslOffsets,
-  type RecordAnswer,
-  type RecordLibraryName,
-  type RecordOffsets,
-  recordFunctions,
-  recordLibraryNames,
-  type TlsFunction,
-} from './tls-function.js';
+import type { AwslcOffsets, Findings, OpensslOffsets, TlsFunction } from './tls-function.js';
 
 const schemaVersion = 1;
 const maxTableBytes = 16 * 1024 * 1024;
@@ -39,8 +29,9 @@ interface EntryOffsets {
   ssl_do_handshake: number | null;
   write_is_ex: boolean;
   read_is_ex: boolean;
-  /** Of the record libraries. Null: the binary does not have the library. Absent: nobody has looked. */
-  [recordFunction: string]: number | boolean | null | undefined;
+  /** Null: the binary has no aws-lc. Absent: nobody has looked. */
+  aead_seal?: number | null;
+  aead_open?: number | null;
 }
 
 export interface OffsetTable {
@@ -179,10 +170,8 @@ export function findEntry(
 /** The functions in the row. */
 export function findingsOf(entry: OffsetEntry | undefined): Findings {
   const offsets = entry?.offsets;
-  if (offsets === undefined || offsets === null) {
-    return { functions: [], records: eachRecordLibrary(() => undefined), reasons: [] };
-  }
-  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex } = offsets;
+  if (offsets === undefined || offsets === null) return { functions: [], awslc: undefined, reasons: [] };
+  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex, aead_seal, aead_open } = offsets;
   const confidence = 'high';
   const functions: TlsFunction[] = [
     { name: 'ssl_write', isEx: write_is_ex, offset: ssl_write, confidence },
@@ -191,16 +180,13 @@ export function findingsOf(entry: OffsetEntry | undefined): Findings {
   if (typeof ssl_do_handshake === 'number') {
     functions.push({ name: 'ssl_do_handshake', isEx: false, offset: ssl_do_handshake, confidence });
   }
-  const recordsOf = (library: RecordLibraryName): RecordAnswer => {
-    const keys = recordFunctions(library).map(([key]) => key);
-    const found = keys.flatMap((key): [string, number][] => {
-      const offset = offsets[key];
-      return typeof offset === 'number' ? [[key, offset]] : [];
-    });
-    if (found.length === keys.length) return { offsets: Object.fromEntries(found), confidence };
-    return keys.some((key) => offsets[key] === undefined) ? undefined : null;
+  const hasAwslc = typeof aead_seal === 'number' && typeof aead_open === 'number';
+  const isUnknown = aead_seal === undefined || aead_open === undefined;
+  return {
+    functions,
+    awslc: hasAwslc ? { offsets: { aead_seal, aead_open }, confidence } : isUnknown ? undefined : null,
+    reasons: [],
   };
-  return { functions, records: eachRecordLibrary(recordsOf), reasons: [] };
 }
 
 /** Every file offset in the row. */
@@ -211,14 +197,14 @@ export function offsetsOf({ offsets }: OffsetEntry): number[] {
 /**
  * The row of a binary, to be put into a table. Undefined when its writing or reading function is unknown.
  *
- * @param records of each record library; null: it holds none; undefined: that is unknown
+ * @param awslc null: it holds none; undefined: that is unknown
  */
 export function makeEntry(
   codexVersion: string | null,
   arch: Arch,
   fingerprint: Fingerprint,
   openssl: OpensslOffsets | null,
-  records: Record<RecordLibraryName, RecordOffsets | null | undefined>,
+  awslc: AwslcOffsets | null | undefined,
 ): OffsetEntry | undefined {
   if (openssl === null) return undefined;
   const { ssl_write, ssl_read } = openssl;
@@ -231,13 +217,7 @@ export function makeEntry(
       ...openssl,
       ssl_write,
       ssl_read,
-      ...Object.fromEntries(
-        recordLibraryNames.flatMap((library) => {
-          const known = records[library];
-          if (known === undefined) return [];
-          return recordFunctions(library).map(([key]) => [key, known?.[key] ?? null]);
-        }),
-      ),
+      ...(awslc === null ? { aead_seal: null, aead_open: null } : awslc),
     },
   };
 }
@@ -260,8 +240,7 @@ function flawOf(entry: unknown): string | undefined {
   for (const key of ['ssl_write', 'ssl_read']) {
     if (!isOffset(offsets[key])) return `${key} is not a file offset`;
   }
-  const recordKeys = recordLibraryNames.flatMap((library) => recordFunctions(library).map(([key]) => key));
-  for (const key of ['ssl_do_handshake', ...recordKeys]) {
+  for (const key of ['ssl_do_handshake', 'aead_seal', 'aead_open']) {
     const value = offsets[key];
     if (value !== undefined && value !== null && !isOffset(value)) return `${key} is not a file offset`;
   }

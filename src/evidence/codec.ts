@@ -13,7 +13,6 @@ import type {
   MissingReason,
   TlsEvent,
 } from './event.js';
-import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
 import {
   type Bytes,
   procEvent,
@@ -103,34 +102,31 @@ function tag(field: number, wireType: number): number {
 
 function wireBase(event: EvidenceEvent): Partial<WireEvent> {
   const time = toUint64(event.timeNs);
-  const end = 'endNs' in event ? toUint64(event.endNs) : time;
   return {
     pid: event.pid,
     threadId: event.tid,
     processKname: toBytes(event.comm),
     startTime: time,
-    endTime: end,
+    endTime: time,
     aiAgentRootPid: event.rootPid,
   };
 }
 
 function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
-  if (isOperation(event)) return wireOperation(event);
   switch (event.kind) {
     case 'fork':
-      return { ...wireLifecycle(event), processDetail: wireDetail(event) };
+      return wireLifecycle(event);
     case 'exec':
       return {
         ...wireLifecycle(event),
         processDetail: {
-          ...wireDetail(event),
           argv: event.argv.map(toBytes),
           argvMissing: toUint64(event.argvMissing),
           environment: Object.entries(event.environment).map(([name, value]) => toBytes(`${name}=${value}`)),
         },
       };
     case 'exit': {
-      const detail = wireDetail(event);
+      const detail: WireProcessDetail = { argv: [], argvMissing: ZERO, environment: [] };
       if (event.exitCode !== undefined) detail.exitCode = event.exitCode;
       if (event.signal !== undefined) detail.signal = event.signal;
       return { ...wireLifecycle(event), processDetail: detail };
@@ -163,10 +159,6 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
     case 'capture-end':
       return { captureEnd: { reason: event.reason } };
   }
-}
-
-function wireDetail({ cwd }: ForkEvent | ExecEvent | ExitEvent): WireProcessDetail {
-  return { argv: [], argvMissing: ZERO, environment: [], cwd: toBytes(cwd ?? '') };
 }
 
 function wireLifecycle(event: ForkEvent | ExecEvent | ExitEvent): Partial<WireEvent> {
@@ -225,8 +217,6 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
     };
   }
   if (wire.captureEnd) return { kind: 'capture-end', ...base, reason: wire.captureEnd.reason };
-  const operation = fromWireOperation(base, wire);
-  if (operation !== undefined) return operation;
   if (wire.procLifecycleEventData) {
     return lifecycleFromWire(base, wire.procLifecycleEventData, wire.processDetail);
   }
@@ -268,10 +258,9 @@ function lifecycleFromWire(
   detail: WireProcessDetail | null | undefined,
 ): EvidenceEvent | UnknownEvent {
   const { parentPid, uid, gid } = lifecycle;
-  const cwd = detail && detail.cwd.length > 0 ? { cwd: toText(detail.cwd) } : {};
   switch (LIFECYCLE_KINDS[lifecycle.lifecycleType]) {
     case 'fork':
-      return { kind: 'fork', ...base, parentPid, uid, gid, ...cwd };
+      return { kind: 'fork', ...base, parentPid, uid, gid };
     case 'exec':
       return {
         kind: 'exec',
@@ -279,7 +268,6 @@ function lifecycleFromWire(
         parentPid,
         uid,
         gid,
-        ...cwd,
         execPath: toText(lifecycle.execPath),
         // A recording by DeepFlow itself has only the joined command line.
         argv: detail ? detail.argv.map(toText) : [toText(lifecycle.cmdline)],
@@ -293,7 +281,6 @@ function lifecycleFromWire(
         parentPid,
         uid,
         gid,
-        ...cwd,
         ...(typeof detail?.exitCode === 'number' ? { exitCode: detail.exitCode } : {}),
         ...(typeof detail?.signal === 'number' ? { signal: detail.signal } : {}),
       };

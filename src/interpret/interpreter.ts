@@ -28,8 +28,7 @@ export interface InterpretResult {
 
 /** The schema of the trace bundles that are written. */
 const SCHEMA_VERSION = 2;
-/** Other kinds, such as warm-ups, are no part of a thread's story. */
-const TOLD_KINDS = new Set(['turn', 'compaction']);
+const TURN = 'turn';
 
 export class Interpreter {
   readonly #open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter;
@@ -111,14 +110,15 @@ export class Interpreter {
     const { ids } = call;
     if (ids === undefined || this.#shared === undefined) return;
     const { threadId, turnId, sessionId, subagentKind, requestKind } = ids;
-    if (call.isWarmUp || (requestKind !== undefined && !TOLD_KINDS.has(requestKind))) return;
+    // Warm-ups and compactions are no inferences of a turn.
+    if (call.isWarmUp || (requestKind !== undefined && requestKind !== TURN)) return;
     if (threadId === undefined || turnId === undefined) {
       this.#anomalies.add('no-thread', `process ${call.pid}, model ${call.model ?? 'unknown'}`);
       return;
     }
     // Only agents that a thread spawned share its bundle; a review, say, is a rollout of its own.
     const root = subagentKind === 'thread_spawn' ? (sessionId ?? threadId) : threadId;
-    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, ids, call, request);
+    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, ids);
     this.#threadOf.set(call, thread);
     thread.requested(call, request, turnId);
   }

@@ -5,10 +5,9 @@ import type { RawEventPayload } from '../trace/raw-event.js';
 
 /**
  * Where an event stands among those of the same nanosecond. What a new request ends comes before what it
- * begins; what the model says in a response comes after it, and then what follows from that.
+ * begins; what follows from a response comes after it.
  */
-export type Place = (typeof PLACES)[number];
-const PLACES = ['before', 'at', 'said', 'after'] as const;
+export type Place = 'before' | 'at' | 'after';
 
 export interface TimedEvent {
   timeNs: bigint;
@@ -18,7 +17,7 @@ export interface TimedEvent {
 }
 
 export class Timeline {
-  readonly #events: Record<Place, TimedEvent[]> = { before: [], at: [], said: [], after: [] };
+  readonly #events: Record<Place, TimedEvent[]> = { before: [], at: [], after: [] };
 
   add(event: TimedEvent, place: Place = 'at'): void {
     this.#events[place].push(event);
@@ -26,8 +25,10 @@ export class Timeline {
 
   /** All events by time; those of one time and place in the order in which they were added. */
   sorted(): TimedEvent[] {
-    const events = PLACES.flatMap((place) => this.#events[place]);
+    const { before, at, after } = this.#events;
     // Array.prototype.sort is stable.
-    return events.sort((a, b) => (a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0));
+    return [...before, ...at, ...after].sort((a, b) =>
+      a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0,
+    );
   }
 }

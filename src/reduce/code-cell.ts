@@ -11,7 +11,6 @@ import {
   type CellLifecycleEvent,
   closeWindow,
   type Graph,
-  itemsOfCall,
   type Moment,
   openWindow,
   type PendingCellStart,
@@ -42,7 +41,7 @@ export function startCell(
   }
   if (graph.state.code_cells.has(cellId) || graph.pendingCells.has(cellId)) throw duplicate(cellId);
   graph.pendingCells.set(cellId, start);
-  graph.pendingCellsByCall.reach(threadId, callId, () => graph.newSet()).add(cellId);
+  graph.pendingCellsByCall.reach(threadId, callId, () => new Set()).add(cellId);
 }
 
 /** Called when an item appears that may hold the source of a waiting cell. */
@@ -100,12 +99,9 @@ function materialize(graph: Graph, start: PendingCellStart): void {
     wait_tool_call_ids: [],
   };
   graph.state.code_cells.set(cellId, cell);
-  reach(graph.runningCells, codexTurnId, () => graph.newSet()).add(cell);
-  for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output'))
-    addOutput(graph, cell, item);
-  const waiting = [...(graph.pendingCellEvents.get(cellId) ?? [])];
-  waiting.sort((a, b) => (a.moment.seq < b.moment.seq ? -1 : Number(a.moment.seq > b.moment.seq)));
-  for (const event of waiting) applyLifecycle(graph, cell, event);
+  reach(graph.runningCells, codexTurnId, () => new Set()).add(cell);
+  for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output')) addOutput(cell, item);
+  for (const event of graph.pendingCellEvents.get(cellId) ?? []) applyLifecycle(graph, cell, event);
   graph.pendingCellEvents.delete(cellId);
 }
 
@@ -149,10 +145,7 @@ function lifecycle(graph: Graph, context: CellEventContext, what: string, event:
   if (cell !== undefined) {
     applyLifecycle(graph, cell, event);
   } else if (graph.pendingCells.has(cellId)) {
-    graph.journal.push(
-      reach(graph.pendingCellEvents, cellId, () => []),
-      event,
-    );
+    reach(graph.pendingCellEvents, cellId, () => []).push(event);
   } else {
     throw new Rejection('unknown-cell', `${what} referenced unknown cell ${cellId}`);
   }
@@ -161,35 +154,32 @@ function lifecycle(graph: Graph, context: CellEventContext, what: string, event:
 function applyLifecycle(graph: Graph, cell: CodeCell, event: CellLifecycleEvent): void {
   const { moment, status, payloadId } = event;
   if (event.end) {
-    graph.journal.assign(cell, { raw_result_payload_id: payloadId });
+    cell.raw_result_payload_id = payloadId;
     finish(graph, cell, moment, status);
     return;
   }
-  const answered = graph.schema.endIsAnswer ? cell.initial_response_at_unix_ms : cell.initial_response_status;
-  if (answered === null) {
-    graph.journal.assign(cell, {
-      initial_response_at_unix_ms: moment.at,
-      initial_response_seq: moment.seq,
-      initial_response_status: status,
-      raw_initial_response_payload_id: payloadId,
-    });
+  cell.runtime_cell_id = event.runtimeCellId;
+  if (cell.initial_response_status === null) {
+    cell.initial_response_at_unix_ms = moment.at;
+    cell.initial_response_seq = moment.seq;
+    cell.initial_response_status = status;
+    cell.raw_initial_response_payload_id = payloadId;
   }
   if (status === 'yielded') {
-    graph.journal.assign(cell, { yielded_at_unix_ms: moment.at, yielded_seq: moment.seq });
+    cell.yielded_at_unix_ms = moment.at;
+    cell.yielded_seq = moment.seq;
   }
-  graph.journal.assign(cell, { runtime_cell_id: event.runtimeCellId, runtime_status: status });
+  cell.runtime_status = status;
 }
 
 /** A cell that ends without an initial response counts as having answered then. */
 function finish(graph: Graph, cell: CodeCell, moment: Moment, status: CodeCellStatus): void {
   if (cell.initial_response_at_unix_ms === null) {
-    graph.journal.assign(cell, {
-      initial_response_at_unix_ms: moment.at,
-      initial_response_seq: moment.seq,
-    });
+    cell.initial_response_at_unix_ms = moment.at;
+    cell.initial_response_seq = moment.seq;
   }
-  closeWindow(graph, cell.execution, moment, EXECUTION_STATUS[status]);
-  graph.journal.assign(cell, { runtime_status: status });
+  closeWindow(cell.execution, moment, EXECUTION_STATUS[status]);
+  cell.runtime_status = status;
   if (cell.execution.status !== 'running') graph.runningCells.get(cell.codex_turn_id)?.delete(cell);
 }
 
@@ -211,7 +201,7 @@ export function closeCellsOfTurn(
 ): void {
   if (status === 'running' || status === 'completed') return;
   for (const cell of [...(graph.runningCells.get(turnId) ?? [])]) {
-    graph.journal.assign(cell, { raw_result_payload_id: null });
+    cell.raw_result_payload_id = null;
     finish(graph, cell, moment, status === 'failed' ? 'failed' : 'terminated');
   }
 }
@@ -280,7 +270,8 @@ function itemsOf(
   callId: string,
   kind: ConversationItemKind,
 ): ConversationItem[] {
-  return itemsOfCall(graph, threadId, callId).filter((item) => item.kind === kind);
+  const records = graph.itemsByCall.get(threadId, callId) ?? [];
+  return records.map(({ item }) => item).filter((item) => item.kind === kind);
 }
 
 function duplicate(cellId: string): Rejection {

@@ -90,13 +90,15 @@ export function resumeThread(graph: Graph, threadId: string): void {
   if (execution.ended_seq === null) {
     throw new Rejection('resume-running-thread', `resumed thread ${threadId} has not ended`);
   }
-  graph.journal.assign(execution, { ended_at_unix_ms: null, ended_seq: null, status: 'running' });
+  execution.ended_at_unix_ms = null;
+  execution.ended_seq = null;
+  execution.status = 'running';
   graph.cellsByRuntime.deleteAll(threadId);
   graph.sessionsByProcess.deleteAll(threadId);
 }
 
 export function endThread(graph: Graph, moment: Moment, threadId: string, status: RolloutStatus): void {
-  closeWindow(graph, graph.thread(threadId).execution, moment, status);
+  closeWindow(graph.thread(threadId).execution, moment, status);
 }
 
 export function startTurn(graph: Graph, moment: Moment, turnId: string, threadId: string): void {
@@ -129,7 +131,7 @@ export function endTurn(
       `codex turn end for ${turnId} used thread ${threadId}, but the turn belongs to ${turn.thread_id}`,
     );
   }
-  closeWindow(graph, turn.execution, moment, status);
+  closeWindow(turn.execution, moment, status);
   closeInferencesOfTurn(graph, moment, turnId, status);
   closeCellsOfTurn(graph, moment, turnId, status);
 }
