@@ -134,6 +134,14 @@ int kernel_attach_tracepoint(int program_fd, const char *name)
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes, sizeof(attributes));
 }
 
+int kernel_run_program(int program_fd)
+{
+	union bpf_attr attributes = { 0 };
+
+	attributes.test.prog_fd = (uint32_t)program_fd;
+	return bpf(BPF_PROG_RUN, &attributes, sizeof(attributes));
+}
+
 int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
 			       uint32_t count, bool at_return)
 {
@@ -150,35 +158,22 @@ int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t 
 	return bpf(BPF_LINK_CREATE, &attributes, sizeof(attributes));
 }
 
-/* A program that does nothing, to see whether the kernel takes one of this kind. */
-static int load_nothing(uint32_t type, uint32_t attach_type, uint32_t function)
+bool kernel_has_uprobe_multi(void)
 {
 	struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attributes = { 0 };
+	uint64_t offset = 0;
+	int program_fd, result;
 
-	attributes.prog_type = type;
-	attributes.expected_attach_type = attach_type;
-	attributes.attach_btf_id = function;
+	attributes.prog_type = BPF_PROG_TYPE_KPROBE;
+	attributes.expected_attach_type = TRACE_UPROBE_MULTI;
 	attributes.insns = (uintptr_t)nothing;
 	attributes.insn_cnt = sizeof(nothing) / sizeof(nothing[0]);
 	attributes.license = (uintptr_t) "GPL";
-	return bpf(BPF_PROG_LOAD, &attributes, sizeof(attributes));
-}
-
-int kernel_load_fentry(uint32_t function)
-{
-	return load_nothing(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, function);
-}
-
-bool kernel_has_uprobe_multi(void)
-{
-	uint64_t offset = 0;
-	int program_fd = load_nothing(BPF_PROG_TYPE_KPROBE, TRACE_UPROBE_MULTI, 0);
-	int result;
-
+	program_fd = bpf(BPF_PROG_LOAD, &attributes, sizeof(attributes));
 	if (program_fd < 0)
 		return false;
 	/* A directory is refused as such only where the link type is known. */
@@ -311,6 +306,8 @@ static size_t used_length(const struct record_header *header, size_t length)
 		used = sizeof(struct tls_record) + header->data_length;
 	else if (header->type == RECORD_ARGV || header->type == RECORD_VARIABLE)
 		used = sizeof(struct exec_part_record) + header->data_length;
+	else if (header->type == RECORD_CONTENT)
+		used = sizeof(struct content_record) + header->data_length;
 	return used < length ? used : length;
 }
 

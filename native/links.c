@@ -43,6 +43,23 @@ napi_value attach_tracepoint(napi_env env, napi_callback_info info)
 	return keep_link(env, session, fd);
 }
 
+/* runProgram(session, program) */
+napi_value run_program(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[2];
+	struct session *session;
+	uint32_t program;
+	int error;
+
+	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], session->program_count, &program))
+		return NULL;
+	error = kernel_run_program(session->program_fds[program]);
+	if (error < 0)
+		return throw_errno(env, "run a program", -error);
+	return NULL;
+}
+
 struct probe_arguments {
 	struct session *session;
 	uint32_t program;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attaching the programs of a session, and detaching them.
+ * Attaching the programs of a session, and detaching them; running one that hangs on nothing.
  */
 #ifndef AGSIGHT_LINKS_H
 #define AGSIGHT_LINKS_H
@@ -8,6 +8,7 @@
 #include <node_api.h>
 
 napi_value attach_tracepoint(napi_env env, napi_callback_info info);
+napi_value run_program(napi_env env, napi_callback_info info);
 napi_value attach_uprobe_multi(napi_env env, napi_callback_info info);
 napi_value attach_uprobe_perf(napi_env env, napi_callback_info info);
 napi_value detach_link(napi_env env, napi_callback_info info);

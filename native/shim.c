@@ -12,7 +12,6 @@
 #include "elements.h"
 #include "ring.h"
 #include "session.h"
-#include "trial.h"
 
 /* clocks() → [CLOCK_MONOTONIC, CLOCK_REALTIME] of one instant, BigInt nanoseconds */
 static napi_value clocks(napi_env env, napi_callback_info info)
@@ -50,6 +49,7 @@ NAPI_MODULE_INIT()
 		{ "load", session_load },
 		{ "close", session_close },
 		{ "attachTracepoint", attach_tracepoint },
+		{ "runProgram", run_program },
 		{ "attachUprobeMulti", attach_uprobe_multi },
 		{ "attachUprobePerf", attach_uprobe_perf },
 		{ "detach", detach_link },
@@ -62,8 +62,6 @@ NAPI_MODULE_INIT()
 		{ "wait", wait_for_ring },
 		{ "clocks", clocks },
 		{ "hasUprobeMulti", has_uprobe_multi },
-		{ "loadFentry", load_fentry },
-		{ "moveBytes", move_bytes },
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

@@ -1,5 +1,5 @@
 // Compiles the kernel side and generates its light skeletons, which are committed: only who changes
-// src/bpf/agsight.bpf.c or record.h needs clang, llvm-strip and libbpf's headers (Debian: clang llvm libbpf-dev).
+// src/bpf/*.c or *.h needs clang, llvm-strip and libbpf's headers (Debian: clang llvm libbpf-dev).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,24 +30,26 @@ try {
     ['x64', 'x86'],
     ['arm64', 'arm64'],
   ]) {
-    const object = join(work, `${arch}.o`);
-    run('clang', [
-      '-O2',
-      '-g',
-      '-Wall',
-      '-Werror',
-      '-target',
-      'bpf',
-      `-D__TARGET_ARCH_${target}`,
-      `-I/usr/include/${multiarch}`,
-      `-fdebug-prefix-map=${source}=.`,
-      '-c',
-      'agsight.bpf.c',
-      '-o',
-      object,
-    ]);
-    run('llvm-strip', ['-g', object]);
-    writeFileSync(join(source, 'skeleton', `${arch}.json`), run(join(work, 'generate'), [object]));
+    for (const name of ['agsight', 'agsight-files']) {
+      const object = join(work, `${name}-${arch}.o`);
+      run('clang', [
+        '-O2',
+        '-g',
+        '-Wall',
+        '-Werror',
+        '-target',
+        'bpf',
+        `-D__TARGET_ARCH_${target}`,
+        `-I/usr/include/${multiarch}`,
+        `-fdebug-prefix-map=${source}=.`,
+        '-c',
+        `${name}.bpf.c`,
+        '-o',
+        object,
+      ]);
+      run('llvm-strip', ['-g', object]);
+      writeFileSync(join(source, 'skeleton', `${name}-${arch}.json`), run(join(work, 'generate'), [object]));
+    }
   }
 } finally {
   rmSync(work, { recursive: true, force: true });

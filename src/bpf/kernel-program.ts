@@ -34,8 +34,23 @@ export interface ProcessLoss {
 const maxLosses = 16_384;
 const lossBytes = 16;
 
-function readSkeleton(): Skeleton {
-  return JSON.parse(readFileSync(new URL(`skeleton/${process.arch}.json`, import.meta.url), 'utf8'));
+/** `agsight-files` is the whole, `agsight` what every supported kernel takes. */
+type SkeletonName = 'agsight' | 'agsight-files';
+
+interface Loaded {
+  session: ShimSession;
+  maps: Map<string, number>;
+  programs: Map<string, number>;
+}
+
+export interface KernelProgramOptions {
+  attachKind?: 'uprobe_multi' | 'perf';
+  operations?: boolean;
+}
+
+function readSkeleton(name: SkeletonName): Skeleton {
+  const file = new URL(`skeleton/${name}-${process.arch}.json`, import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8'));
 }
 
 function loadFailure(error: unknown): AgsightError {
@@ -53,44 +68,71 @@ function loadFailure(error: unknown): AgsightError {
 
 export class KernelProgram {
   readonly attachKind: 'uprobe_multi' | 'perf';
+  /** Why operations on files, permissions and the network are not recorded; undefined when they are. */
+  readonly operationsRefused: string | undefined;
   readonly #shim: Shim;
   readonly #session: ShimSession;
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
+  #operationLinks: number[] = [];
 
   /**
    * Loads the program and starts following process events.
    *
    * @param ringBytes size of the ring buffer; a power of two and a multiple of the page size.
-   * @param attachKind how uprobes are attached; by default the best that the kernel has.
+   * @param options.attachKind how uprobes are attached; by default the best that the kernel has.
+   * @param options.operations whether operations on files, permissions and the network are recorded too; a kernel
+   *   that refuses these programs gets the others alone.
    * Errors: `bpf-load` with the kernel's reason, `no-shim`.
    */
-  constructor(ringBytes: number, attachKind?: 'uprobe_multi' | 'perf') {
+  constructor(ringBytes: number, options: KernelProgramOptions = {}) {
     this.#shim = loadShim();
-    this.attachKind = attachKind ?? (this.#shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
-    const skeleton = readSkeleton();
-    this.#maps = new Map(skeleton.maps.map((name, index) => [name, index]));
-    this.#programs = new Map(skeleton.programs.map((name, index) => [name, index]));
+    this.attachKind = options.attachKind ?? (this.#shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
+    let loaded: Loaded | undefined;
+    if (options.operations === true) {
+      try {
+        loaded = this.#load('agsight-files', ringBytes);
+      } catch (error) {
+        this.operationsRefused = error instanceof Error ? error.message : String(error);
+      }
+    } else {
+      this.operationsRefused = 'not wanted';
+    }
+    loaded ??= this.#load('agsight', ringBytes);
+    this.#session = loaded.session;
+    this.#maps = loaded.maps;
+    this.#programs = loaded.programs;
+    this.#shim.openRing(this.#session, this.#map('ring'), ringBytes);
+    const attach = (program: string, tracepoint: string): number =>
+      this.#shim.attachTracepoint(this.#session, this.#program(program), tracepoint);
+    if (this.operationsRefused === undefined) {
+      // Before the exit of the process, so that its last reads and writes are told first.
+      this.#operationLinks = [
+        attach('on_thread_exit', 'sched_process_exit'),
+        attach('on_call_return', 'sys_exit'),
+        attach('on_call', 'sys_enter'),
+      ];
+    }
+    for (const event of ['fork', 'exec', 'exit']) attach(`on_${event}`, `sched_process_${event}`);
+  }
 
+  #load(name: SkeletonName, ringBytes: number): Loaded {
+    const skeleton = readSkeleton(name);
     const data = Buffer.from(skeleton.data, 'base64');
     if (this.attachKind === 'uprobe_multi') {
       for (const position of skeleton.attachTypePositions) data[position] = uprobeMultiAttachType;
     }
-    const maxEntries = new Uint32Array(skeleton.maps.length);
-    maxEntries[this.#map('ring')] = ringBytes;
+    const instructions = Buffer.from(skeleton.instructions, 'base64');
+    const maxEntries = Uint32Array.from(skeleton.maps, (map) => (map === 'ring' ? ringBytes : 0));
+    const indices = (names: string[]) => new Map(names.map((item, index) => [item, index]));
     try {
-      this.#session = this.#shim.load(
-        Buffer.from(skeleton.instructions, 'base64'),
-        data,
-        maxEntries,
-        skeleton.programs.length,
-      );
+      return {
+        session: this.#shim.load(instructions, data, maxEntries, skeleton.programs.length),
+        maps: indices(skeleton.maps),
+        programs: indices(skeleton.programs),
+      };
     } catch (error) {
       throw loadFailure(error);
-    }
-    this.#shim.openRing(this.#session, this.#map('ring'), ringBytes);
-    for (const event of ['fork', 'exec', 'exit']) {
-      this.#shim.attachTracepoint(this.#session, this.#program(`on_${event}`), `sched_process_${event}`);
     }
   }
 
@@ -166,6 +208,14 @@ export class KernelProgram {
 
   detach(links: readonly number[]): void {
     for (const link of links) this.#shim.detach(this.#session, link);
+  }
+
+  /** Stops recording operations and puts what is still being summed up into the ring. */
+  endOperations(): void {
+    if (this.#operationLinks.length === 0) return;
+    this.detach(this.#operationLinks);
+    this.#operationLinks = [];
+    this.#shim.runProgram(this.#session, this.#program('report_threads'));
   }
 
   /** Settles when there is something to drain or 200 ms have passed; with false after `close`. */

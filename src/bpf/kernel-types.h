@@ -21,6 +21,14 @@ struct registers {
 #define ARG9(ctx) stack_word((ctx)->sp + 24)
 #define ARG10(ctx) stack_word((ctx)->sp + 32)
 #define RETURN_VALUE(ctx) ((ctx)->ax)
+/* Where a Rust function that returns more than two words is to put it; its arguments come after that. */
+#define RUST_RESULT(ctx) ((ctx)->di)
+#define RUST_ARG1(ctx) ((ctx)->si)
+#define RUST_ARG3(ctx) ((ctx)->cx)
+#define RUST_ARG4(ctx) ((ctx)->r8)
+#define RUST_ARG5(ctx) ((ctx)->r9)
+#define RUST_ARG6(ctx) stack_word((ctx)->sp + 8)
+#define RUST_ARG7(ctx) stack_word((ctx)->sp + 16)
 #elif defined(__TARGET_ARCH_arm64)
 struct registers {
 	unsigned long x[31];
@@ -35,6 +43,29 @@ struct registers {
 #define ARG9(ctx) stack_word((ctx)->sp)
 #define ARG10(ctx) stack_word((ctx)->sp + 8)
 #define RETURN_VALUE(ctx) ((ctx)->x[0])
+#define RUST_RESULT(ctx) ((ctx)->x[8])
+#define RUST_ARG1(ctx) ((ctx)->x[0])
+#define RUST_ARG3(ctx) ((ctx)->x[2])
+#define RUST_ARG4(ctx) ((ctx)->x[3])
+#define RUST_ARG5(ctx) ((ctx)->x[4])
+#define RUST_ARG6(ctx) ((ctx)->x[5])
+#define RUST_ARG7(ctx) ((ctx)->x[6])
+#endif
+
+/* The registers at the entry of a system call, and whether a program of 32 bits, with numbers of its own, makes it. */
+#if defined(__TARGET_ARCH_x86)
+struct call_registers {
+	struct registers user;
+};
+#define CALL_ARGUMENTS(r) { (r)->user.di, (r)->user.si, (r)->user.dx, (r)->user.r10, (r)->user.r8, (r)->user.r9 }
+#define IS_32_BIT(r, number) ((r)->user.cs == 0x23 || (number) & 0x40000000)
+#elif defined(__TARGET_ARCH_arm64)
+struct call_registers {
+	unsigned long x[31];
+	unsigned long sp, pc, state;
+};
+#define CALL_ARGUMENTS(r) { (r)->x[0], (r)->x[1], (r)->x[2], (r)->x[3], (r)->x[4], (r)->x[5] }
+#define IS_32_BIT(r, number) ((r)->state & 0x10)
 #endif
 
 static __always_inline __u64 stack_word(unsigned long address)
@@ -62,6 +93,66 @@ struct mm_struct {
 	unsigned long arg_start, arg_end, env_start, env_end;
 } RELOCATED;
 
+struct super_block {
+	unsigned int s_dev;
+	unsigned long s_magic;
+} RELOCATED;
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+	long long i_size;
+	struct super_block *i_sb;
+} RELOCATED;
+
+struct qstr {
+	unsigned int len;
+	const unsigned char *name;
+} RELOCATED;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+} RELOCATED;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} RELOCATED;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} RELOCATED;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} RELOCATED;
+
+struct file {
+	unsigned int f_mode;
+	unsigned int f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+	long long f_pos;
+} RELOCATED;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} RELOCATED;
+
+struct files_struct {
+	struct fdtable *fdt;
+} RELOCATED;
+
+struct fs_struct {
+	struct path root;
+	struct path pwd;
+} RELOCATED;
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -69,6 +160,8 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
+	struct files_struct *files;
+	struct fs_struct *fs;
 	char comm[16];
 } RELOCATED;
 

@@ -6,6 +6,7 @@
 #define AGSIGHT_PROCESS_H
 
 #include "maps.h"
+#include "path.h"
 
 static __always_inline __u32 parent_of(struct task_struct *task)
 {
@@ -30,13 +31,17 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 
+	__u64 time = bpf_ktime_get_ns();
+
+	record_directory(child, BPF_CORE_READ(child, pid), time, process.root_pid);
+
 	struct fork_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
 	if (!record) {
 		count(COUNTER_PROCESS_RING_FULL);
 		return 0;
 	}
-	fill_header(&record->header, RECORD_FORK, bpf_ktime_get_ns(), process.root_pid);
+	fill_header(&record->header, RECORD_FORK, time, process.root_pid);
 	record->header.pid = child_pid;
 	record->header.tid = BPF_CORE_READ(child, pid);
 	record->parent_pid = parent_pid;
@@ -175,6 +180,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		count(COUNTER_EXECS_FULL);
 	}
 
+	record_directory(task, (__u32)id, exec_time, process->root_pid);
+
 	struct exec_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
 	if (!record) {
@@ -218,13 +225,17 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	bpf_map_delete_elem(&processes, &pid);
 
+	__u64 time = bpf_ktime_get_ns();
+
+	record_directory(task, (__u32)id, time, root_pid);
+
 	struct exit_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
 	if (!record) {
 		count(COUNTER_PROCESS_RING_FULL);
 		return 0;
 	}
-	fill_header(&record->header, RECORD_EXIT, bpf_ktime_get_ns(), root_pid);
+	fill_header(&record->header, RECORD_EXIT, time, root_pid);
 	record->parent_pid = parent_of(task);
 	__u64 owner = bpf_get_current_uid_gid();
 	record->uid = (__u32)owner;

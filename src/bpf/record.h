@@ -28,6 +28,16 @@ enum record_type {
 	/* Parts of an exec; they precede its RECORD_EXEC and carry the same exec_time. */
 	RECORD_ARGV = 5,
 	RECORD_VARIABLE = 6,
+	/* The working directory of a fork, exec or exit; an operation_record that precedes it with the same time. */
+	RECORD_DIRECTORY = 7,
+	/* A system call that changed something, or tried to. */
+	RECORD_OPERATION = 8,
+	/* The file that a thread begins to read or to write; an operation_record without a result. */
+	RECORD_FILE = 9,
+	/* What a thread has read from or written to that file since. */
+	RECORD_TRANSFER = 10,
+	/* Bytes written to a rollout file. */
+	RECORD_CONTENT = 11,
 };
 
 struct record_header {
@@ -100,6 +110,90 @@ struct exit_record {
 	__u32 status;
 };
 
+/* Flags of RECORD_DIRECTORY, RECORD_OPERATION and RECORD_FILE. */
+/* Deeper or longer than the program follows. */
+#define OPERATION_PATH_CUT 0x1
+/* The caller's string could not be read. */
+#define OPERATION_NAME_UNREADABLE 0x2
+/* open: the file did not exist before. */
+#define OPERATION_CREATED 0x4
+
+enum operation {
+	OPERATION_READ = 1,
+	OPERATION_WRITE = 2,
+	OPERATION_OPEN = 3,
+	OPERATION_CREATE = 4,
+	OPERATION_DELETE = 5,
+	OPERATION_RENAME = 6,
+	OPERATION_MKDIR = 7,
+	OPERATION_RMDIR = 8,
+	OPERATION_LINK = 9,
+	OPERATION_SYMLINK = 10,
+	OPERATION_TRUNCATE = 11,
+	OPERATION_ALLOCATE = 12,
+	OPERATION_CHMOD = 13,
+	OPERATION_CHOWN = 14,
+	OPERATION_MAP = 15,
+	OPERATION_SETUID = 16,
+	OPERATION_SETGID = 17,
+	OPERATION_SETREUID = 18,
+	OPERATION_SETREGID = 19,
+	OPERATION_SETRESUID = 20,
+	OPERATION_SETRESGID = 21,
+	OPERATION_CAPSET = 22,
+	OPERATION_CONNECT = 23,
+	/* An exec that failed; one that succeeds is a RECORD_EXEC. */
+	OPERATION_EXEC = 24,
+};
+
+/*
+ * A path is a directory, as its components from the last to the first, each with a NUL, and a name relative to it as
+ * the caller gave it, which may be empty. Behind the record stand both, then the same for the target of a rename or link;
+ * for connect, the name is the address; for symlink, the name is that of the link and the target name what it says.
+ */
+struct operation_record {
+	struct record_header header; /* the time is that of the return */
+	__u64 start_time;
+	/* As the system call returned it: a negative errno, or what it returns on success. */
+	__s64 result;
+	/* By operation: open flags and mode; the other flags; a length; owners; ids; capabilities. */
+	__u64 values[4];
+	__u64 inode;
+	__u32 device;
+	/* Of the file system, as statfs(2) tells it. */
+	__u32 magic;
+	__u32 operation;
+	/* st_mode of the file, where it is known. */
+	__u32 mode;
+	__u32 uid;
+	__u32 gid;
+	/* directory, name, directory of the target, name of the target */
+	__u16 lengths[4];
+};
+
+struct transfer_record {
+	struct record_header header; /* the time is that of the last return */
+	__u64 start_time;
+	/* Nanoseconds inside the calls. */
+	__u64 duration;
+	__u64 bytes;
+	__u64 count;
+	/* Of the last byte range: the largest offset at which a call began. */
+	__u64 offset;
+	/* 0, or the errno of the one call. */
+	__u32 error;
+	__u32 operation;
+};
+
+struct content_record {
+	struct record_header header;
+	/* Position in the file. */
+	__u64 offset;
+	/* Bytes from there on that are not in `data`; then data_length is 0. */
+	__u64 missing;
+	__u8 data[];
+};
+
 /* The cookie of a probe. */
 #define COOKIE_RECEIVE 0x1
 /* The call returns success and stores the byte count through its fourth argument. */
@@ -107,6 +201,8 @@ struct exit_record {
 #define COOKIE_HANDSHAKE 0x4
 /* EVP_AEAD_CTX_seal, or with COOKIE_RECEIVE EVP_AEAD_CTX_open. */
 #define COOKIE_AEAD 0x8
+/* With COOKIE_AEAD: one of ring's functions instead, which take and return things as Rust does. */
+#define COOKIE_RING 0x10
 #define COOKIE_LIBRARY_SHIFT 8
 
 /* What a followed process is asked for: its children are not followed. */
@@ -141,6 +237,16 @@ enum counter {
 	COUNTER_ENVIRONMENT_OVER_LIMIT,
 	/* CODEX_ variables longer than VARIABLE_BYTES. */
 	COUNTER_VARIABLE_CUT,
+	/* File, permission and network operations that found the ring full. */
+	COUNTER_OPERATION_RING_FULL,
+	/* System calls that could not be followed because too many threads make some. */
+	COUNTER_THREADS_FULL,
+	/* Paths of operations that could not be read whole. */
+	COUNTER_PATH_CUT,
+	/* System calls of 32-bit programs, which are not interpreted. */
+	COUNTER_32_BIT_CALLS,
+	/* Submissions to io_uring, which can hold any operation. */
+	COUNTER_IO_URING,
 	COUNTER_MAX,
 };
 

@@ -1,11 +1,61 @@
 // Reads the records of the ring as record.h lays them out. Owns the offsets and the names of the counters;
 // what the records mean for a capture is src/capture's business.
 
-export const RecordType = { tls: 1, fork: 2, exec: 3, exit: 4, argv: 5, variable: 6 } as const;
+export const RecordType = {
+  tls: 1,
+  fork: 2,
+  exec: 3,
+  exit: 4,
+  argv: 5,
+  variable: 6,
+  directory: 7,
+  operation: 8,
+  file: 9,
+  transfer: 10,
+  content: 11,
+} as const;
 
 export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
 
-export const Cookie = { receive: 0x1, ex: 0x2, handshake: 0x4, aead: 0x8, libraryShift: 8 } as const;
+export const Cookie = {
+  receive: 0x1,
+  ex: 0x2,
+  handshake: 0x4,
+  aead: 0x8,
+  ring: 0x10,
+  libraryShift: 8,
+} as const;
+
+export const OperationFlag = { pathCut: 0x1, nameUnreadable: 0x2, created: 0x4 } as const;
+
+/** The operations of record.h by their numbers. */
+export const operationNames = [
+  undefined,
+  'read',
+  'write',
+  'open',
+  'create',
+  'delete',
+  'rename',
+  'mkdir',
+  'rmdir',
+  'link',
+  'symlink',
+  'truncate',
+  'allocate',
+  'chmod',
+  'chown',
+  'map',
+  'setuid',
+  'setgid',
+  'setreuid',
+  'setregid',
+  'setresuid',
+  'setresgid',
+  'capset',
+  'connect',
+  'exec',
+] as const;
 
 /** The kernel's counters, in the order of record.h. All but the first count losses. */
 export const counterNames = [
@@ -21,6 +71,11 @@ export const counterNames = [
   'argv_over_limit',
   'environment_over_limit',
   'variable_cut',
+  'operation_ring_full',
+  'threads_full',
+  'path_cut',
+  'calls_32_bit',
+  'io_uring',
 ] as const;
 
 /** Flags of a followed process. */
@@ -52,6 +107,30 @@ export const layout = {
   exec: { execTime: 48, argvLength: 56, parentPid: 64, uid: 68, gid: 72, path: 80, pathBytes: 256 },
   part: { execTime: 48, offset: 56, data: 64 },
   exit: { parentPid: 48, uid: 52, gid: 56, status: 60 },
+  operation: {
+    startTime: 48,
+    result: 56,
+    values: 64,
+    inode: 96,
+    device: 104,
+    magic: 108,
+    operation: 112,
+    mode: 116,
+    uid: 120,
+    gid: 124,
+    lengths: 128,
+    data: 136,
+  },
+  transfer: {
+    startTime: 48,
+    duration: 56,
+    bytes: 64,
+    count: 72,
+    offset: 80,
+    error: 88,
+    operation: 92,
+  },
+  content: { offset: 48, missing: 56, data: 64 },
 } as const;
 
 /** A drained buffer holds each record behind its length and four zero bytes, padded to a multiple of 8. */

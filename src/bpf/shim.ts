@@ -18,6 +18,7 @@ export interface Shim {
   ): ShimSession;
   close(session: ShimSession): void;
   attachTracepoint(session: ShimSession, program: number, name: string): number;
+  runProgram(session: ShimSession, program: number): void;
   attachUprobeMulti: AttachUprobes;
   attachUprobePerf: AttachUprobes;
   detach(session: ShimSession, link: number): void;
@@ -35,10 +36,6 @@ export interface Shim {
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];
   hasUprobeMulti(): boolean;
-  /** Throws when the kernel refuses an fentry program on its function with this BTF id. */
-  loadFentry(functionId: number): void;
-  /** Calls a function of the shim that has the signature of SSL_write with `bytes`, and returns its address. */
-  moveBytes(bytes: Uint8Array): bigint;
 }
 
 type AttachUprobes = (

@@ -128,6 +128,47 @@ static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 
 	}
 }
 
+/*
+ * ring's functions on whole records, as of 0.17.14; Rust fixes no calling convention, src/elf says which code this fits.
+ * seal: (key, nonce, additional[2], in_out[2]); open: the same and where in `in_out` the ciphertext begins. Both
+ * return a tag, behind a byte that is 0 unless they failed.
+ * Returns how many bytes are sealed; 0 for a call that is looked at when it returns.
+ */
+static __always_inline __u64 ring_call(struct registers *ctx, struct call *call)
+{
+	__u64 length = RUST_ARG6(ctx), start;
+
+	call->ssl = RUST_ARG1(ctx);
+	call->additional = RUST_ARG3(ctx);
+	call->additional_length = RUST_ARG4(ctx);
+	call->buffer = RUST_ARG5(ctx);
+	if (!(call->cookie & COOKIE_RECEIVE))
+		return length;
+	/* The plaintext goes to the beginning of `in_out`, wherever the ciphertext was. */
+	start = RUST_ARG7(ctx);
+	call->length = start < length ? length - start : 0;
+	call->count_address = RUST_RESULT(ctx);
+	return 0;
+}
+
+/* How many bytes the call has moved; negative when that cannot be read. */
+static __always_inline __s64 moved_bytes(struct registers *ctx, struct call *call)
+{
+	__u64 length = (int)RETURN_VALUE(ctx);
+	__u8 has_failed;
+
+	if (call->cookie & COOKIE_RING) {
+		if (bpf_probe_read_user(&has_failed, sizeof(has_failed), (void *)call->count_address))
+			return -1;
+		return has_failed ? 0 : call->length;
+	}
+	if ((__s64)length <= 0)
+		return 0;
+	if (call->count_address && bpf_probe_read_user(&length, sizeof(length), (void *)call->count_address))
+		return -1;
+	return length;
+}
+
 static __always_inline int tls_enter(struct registers *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -152,7 +193,9 @@ static __always_inline int tls_enter(struct registers *ctx)
 	struct call fresh = { .ssl = ARG1(ctx), .buffer = ARG2(ctx), .start_time = bpf_ktime_get_ns(), .cookie = cookie };
 	__u64 sealed = 0;
 
-	if (cookie & COOKIE_AEAD) {
+	if (cookie & COOKIE_RING) {
+		sealed = ring_call(ctx, &fresh);
+	} else if (cookie & COOKIE_AEAD) {
 		fresh.additional = ARG9(ctx);
 		fresh.additional_length = ARG10(ctx);
 		if (cookie & COOKIE_RECEIVE) {
@@ -185,22 +228,17 @@ static __always_inline int tls_return(struct registers *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct call *call = bpf_map_lookup_elem(&calls, &id);
-	__s64 result = (int)RETURN_VALUE(ctx);
 	struct process *process;
-	__u64 length = result;
+	__s64 length;
 
 	if (!call)
 		return 0;
 	process = bpf_map_lookup_elem(&processes, &pid);
-	if (!process || result <= 0)
-		goto done;
-	if (call->count_address && bpf_probe_read_user(&length, sizeof(length), (void *)call->count_address)) {
+	length = process ? moved_bytes(ctx, call) : 0;
+	if (length < 0)
 		count(COUNTER_UNREADABLE);
-		goto done;
-	}
-	if (length > 0)
+	if (process && length > 0)
 		record_transfer(call, pid, process->root_pid, length);
-done:
 	bpf_map_delete_elem(&calls, &id);
 	return 0;
 }

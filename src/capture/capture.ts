@@ -33,6 +33,8 @@ export interface CaptureOptions {
   children?: boolean;
   /** A power of two. */
   ringBytes: number;
+  /** Whether operations on files, permissions and the network are recorded; by default they are. */
+  files?: boolean;
   /** Aborted to stop early; the reason is the signal that asked for it. */
   stop: AbortSignal;
   observer?: CaptureObserver | undefined;
@@ -51,7 +53,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
   const commandPath = 'command' in options.target ? findCommand(options.target.command[0] ?? '') : undefined;
   if ('pids' in options.target) for (const pid of options.target.pids) requireProcess(pid);
 
-  const program = new KernelProgram(options.ringBytes);
+  const program = new KernelProgram(options.ringBytes, { operations: options.files !== false });
   try {
     const recording = new Recording(options, program);
     if (commandPath !== undefined && 'command' in options.target) {

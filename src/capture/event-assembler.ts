@@ -2,12 +2,13 @@
 // the change from the kernel's clock to the wall clock.
 
 import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
-import type { EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
+import type { EventBase, EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
+import { directoryAt, OperationAssembler, type OperationEvent } from './operation-assembler.js';
 
 /** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring'] as const;
 
-type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }>;
+type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }> | OperationEvent;
 
 interface ExecParts {
   execTime: bigint;
@@ -20,6 +21,9 @@ export class EventAssembler {
   readonly #clockOffset: bigint;
   /** Parts of execs whose closing record has not come yet, by thread. */
   readonly #execs = new Map<number, ExecParts>();
+  /** Where a thread is, until the record that this belongs to. */
+  readonly #directories = new Map<number, { time: bigint; path: string }>();
+  readonly #operations = new OperationAssembler((buffer, start) => this.#base(buffer, start));
   /** One object for all TLS records: whoever gets it uses it before the next call. */
   readonly #tls: TlsEvent;
 
@@ -41,6 +45,11 @@ export class EventAssembler {
     };
   }
 
+  /** Reads and writes whose file is not known, because the record that named it was lost. */
+  get unknownFiles(): number {
+    return this.#operations.unknownFiles;
+  }
+
   /**
    * The event of the record at `start` of `buffer`, or undefined when the record is a part of one that is
    * still to come. A TLS event and its bytes are valid only until the next call.
@@ -50,7 +59,12 @@ export class EventAssembler {
       case RecordType.tls:
         return this.#readTls(buffer, start);
       case RecordType.fork:
-        return { kind: 'fork', ...this.#base(buffer, start), ...owner(buffer, start, layout.fork) };
+        return {
+          kind: 'fork',
+          ...this.#base(buffer, start),
+          ...owner(buffer, start, layout.fork),
+          ...this.#directory(buffer, start),
+        };
       case RecordType.exec:
         return this.#readExec(buffer, start);
       case RecordType.exit:
@@ -58,6 +72,7 @@ export class EventAssembler {
           kind: 'exit',
           ...this.#base(buffer, start),
           ...owner(buffer, start, layout.exit),
+          ...this.#directory(buffer, start),
           ...exitStatus(buffer.readUInt32LE(start + layout.exit.status)),
         };
       case RecordType.argv:
@@ -66,12 +81,26 @@ export class EventAssembler {
       case RecordType.variable:
         this.#parts(buffer, start).variables.push(partData(buffer, start).toString('utf8'));
         return undefined;
-      default:
+      case RecordType.directory:
+        this.#directories.set(buffer.readUInt32LE(start + layout.tid), {
+          time: buffer.readBigUInt64LE(start + layout.time),
+          path: directoryAt(buffer, start),
+        });
         return undefined;
+      default:
+        return this.#operations.read(buffer, start);
     }
   }
 
-  #base(buffer: Buffer, start: number) {
+  /** The working directory that was told just before the record at `start`. */
+  #directory(buffer: Buffer, start: number): { cwd?: string } {
+    const tid = buffer.readUInt32LE(start + layout.tid);
+    const directory = this.#directories.get(tid);
+    this.#directories.delete(tid);
+    return directory?.time === buffer.readBigUInt64LE(start + layout.time) ? { cwd: directory.path } : {};
+  }
+
+  #base(buffer: Buffer, start: number): EventBase {
     return {
       pid: buffer.readUInt32LE(start + layout.pid),
       tid: buffer.readUInt32LE(start + layout.tid),
@@ -125,6 +154,7 @@ export class EventAssembler {
       kind: 'exec',
       ...base,
       ...owner(buffer, start, layout.exec),
+      ...this.#directory(buffer, start),
       execPath: cString(buffer, start + layout.exec.path, layout.exec.pathBytes),
       argv: splitArguments(bytes),
       argvMissing: argvLength - bytes.length,

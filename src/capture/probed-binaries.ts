@@ -4,7 +4,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie } from '../bpf/record.js';
-import { type BinaryReport, inspectBinary, type TlsLibrary } from '../elf/binary.js';
+import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
 import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
@@ -16,9 +16,6 @@ export interface ProbedBinary {
   report: BinaryReport;
   probes: { library: string; function: string; offset: number; tier: string }[];
 }
-
-/** Names under which programs load libssl. */
-export const sharedTlsLibrary = /^libssl(\.|-).*so/;
 
 const endbr64 = Buffer.from([0xf3, 0x0f, 0x1e, 0xfa]);
 
@@ -35,7 +32,7 @@ function probeOffset(file: number, offset: number, arch: string): number {
 
 /** A function to probe, with the name that people know it by. */
 interface Target {
-  library: 'openssl' | 'aws-lc';
+  library: (typeof tlsLibraries)[number];
   name: string;
   offset: number;
   flags: number;
@@ -51,10 +48,10 @@ function flagsOf({ name, isEx }: TlsFunction): number {
   );
 }
 
-/** What is probed of a library: the calls of OpenSSL; of aws-lc, which rustls drives, the AEAD below the records. */
+/** What is probed of a library: the calls of OpenSSL; of what rustls drives, the AEAD below the records. */
 function targetsOf(stack: TlsLibrary): Target[] {
   const { library, tier } = stack;
-  if (tier === null) return [];
+  if (tier === null || library === 'rustls' || library === 'crypto/tls') return [];
   if (library === 'openssl') {
     return stack.functions.map((found) => ({
       library,
@@ -65,22 +62,11 @@ function targetsOf(stack: TlsLibrary): Target[] {
       tier,
     }));
   }
-  const { aead_seal, aead_open } = stack.offsets ?? {};
-  const seal = { name: 'EVP_AEAD_CTX_seal', offset: aead_seal, flags: Cookie.aead, atReturn: false };
-  const open = {
-    name: 'EVP_AEAD_CTX_open',
-    offset: aead_open,
-    flags: Cookie.aead | Cookie.receive,
-    atReturn: true,
-  };
-  return [seal, open].flatMap(({ offset, ...target }) =>
-    typeof offset === 'number' ? [{ ...target, library, offset, tier }] : [],
-  );
-}
-
-/** The names of the functions that a capture probes; empty when it can record nothing of the library. */
-export function probedFunctions(stack: TlsLibrary): string[] {
-  return targetsOf(stack).map(({ name }) => name);
+  const kind = Cookie.aead | (library === 'ring' ? Cookie.ring : 0);
+  return functionsOf(stack).map(({ symbol, offset }) => {
+    const atReturn = symbol.endsWith('open');
+    return { library, name: symbol, offset, flags: kind | (atReturn ? Cookie.receive : 0), atReturn, tier };
+  });
 }
 
 function identity(path: string): string {

@@ -9,14 +9,16 @@ import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
 import { inspectBinary } from '../elf/binary.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
+import type { EventBase } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
-import { describeReport, isNotProbeable, ProbedBinaries, sharedTlsLibrary } from './probed-binaries.js';
+import { describeReport, isNotProbeable, ProbedBinaries } from './probed-binaries.js';
 import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
+import { becomesRollout, readBack } from './read-back.js';
 import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
 
 const drainBufferBytes = 4 << 20;
@@ -28,6 +30,7 @@ const graceMs = 5000;
 // Longer than a record takes to be written.
 const settleMs = 20;
 const formatVersion = 1;
+const sharedTlsLibrary = /^libssl(\.|-).*so/;
 
 /** One recording; made before the target runs, used once. */
 export class Recording {
@@ -44,6 +47,8 @@ export class Recording {
   /** Processes that started a new program, to be probed once the ring is empty. */
   readonly #execed = new Set<number>();
   #lost = 0;
+  /** Ranges of rollout files that were neither copied nor there to be read. */
+  #unreadContents = 0;
 
   constructor(options: CaptureOptions, program: KernelProgram) {
     this.#options = options;
@@ -51,6 +56,10 @@ export class Recording {
     this.#binaries = new ProbedBinaries(program);
     this.#clocks = program.clocks();
     this.#assembler = new EventAssembler(this.#clocks);
+    const { operationsRefused } = program;
+    if (operationsRefused !== undefined && options.files !== false) {
+      this.#warnings.push(`operations on files and permissions are not recorded: ${operationsRefused}`);
+    }
   }
 
   /** A command without known functions is recorded all the same: it may start an agent. */
@@ -212,6 +221,7 @@ export class Recording {
       command?.leave();
     }
     await this.#drain(writer);
+    this.#program.endOperations();
     // A record that another CPU is still writing holds up those behind it, the last exit among them.
     await delay(settleMs);
     await this.#drain(writer);
@@ -237,12 +247,32 @@ export class Recording {
   #take(start: number, writer: EvidenceWriter): void {
     const event = this.#assembler.read(this.#buffer, start);
     if (event === undefined) return;
+    if (event.kind === 'file-content' && event.missing > 0) {
+      this.#readBack(event, event, writer, { offset: event.offset, bytes: event.missing });
+      return;
+    }
     writer.append(event);
     this.#options.observer?.push(event);
+    if (event.kind === 'file-op' && becomesRollout(event)) {
+      const { device, target = '' } = event;
+      this.#readBack(event, { path: target, inode: 0, device }, writer);
+    }
     if (event.kind === 'exec') this.#execed.add(event.pid);
     if (event.kind === 'exit') {
       this.#alive.delete(event.pid);
       this.#execed.delete(event.pid);
+    }
+  }
+
+  #readBack(
+    base: EventBase,
+    file: { path: string; inode: number; device: number },
+    writer: EvidenceWriter,
+    range?: { offset: number; bytes: number },
+  ): void {
+    for (const content of readBack(base, file, range)) {
+      if (content.data.length === 0) this.#unreadContents++;
+      writer.append(content);
     }
   }
 
@@ -265,11 +295,20 @@ export class Recording {
 
   /** Running totals, whenever they have grown: a capture that is killed has told its losses all the same. */
   #appendLoss(writer: EvidenceWriter): void {
-    const { records: _, ...counters } = this.#program.counters();
+    const { records: _, ...counters } = this.#counters();
     const lost = lostEvents(counters);
     if (lost === this.#lost) return;
     this.#lost = lost;
     writer.append({ kind: 'loss', ...this.#captureEvent(), counters, processes: this.#program.losses() });
+  }
+
+  /** The kernel's counters, and our own. */
+  #counters(): Record<string, number> {
+    return {
+      ...this.#program.counters(),
+      unknown_files: this.#assembler.unknownFiles,
+      unread_contents: this.#unreadContents,
+    };
   }
 
   #captureEvent() {
@@ -316,7 +355,7 @@ export class Recording {
       fingerprint: report.fingerprint,
       probes,
     }));
-    summary.counters = this.#program.counters();
+    summary.counters = this.#counters();
     summary.lost_events = lostEvents(summary.counters);
     summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };

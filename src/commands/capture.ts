@@ -1,6 +1,5 @@
 // `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
 
-import { defaultRingMib } from '../capture/ring.js';
 import { Command, InvalidArgumentError } from '../commander.js';
 import { ExitCode } from '../errors.js';
 
@@ -11,6 +10,7 @@ interface CaptureCommandOptions {
   ringMib: number;
   /** False with --no-children. */
   children: boolean;
+  files: boolean;
   raw?: boolean;
   json?: boolean;
 }
@@ -49,7 +49,8 @@ export function captureCommand(): Command {
       parseSeconds,
     )
     .option('--no-children', 'leave alone what the targets start')
-    .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, defaultRingMib)
+    .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, 64)
+    .option('--no-files', 'do not record what is done to files, permissions and the network')
     .option('--raw', 'record evidence only; interpret and reduce nothing')
     .action(async (command: string[], _: unknown, self: Command) => {
       const options = self.optsWithGlobals<CaptureCommandOptions>();
@@ -84,6 +85,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
     children: options.children,
     ringBytes: options.ringMib * 2 ** 20,
+    files: options.files,
     stop: stop.signal,
     observer: display,
   }).finally(() => {

@@ -67,7 +67,7 @@ async function run(
     try {
       if (allTiers === true) {
         const comparison = compareProgramTiers(path, options);
-        objects.push(comparisonObject(comparison));
+        objects.push(await comparisonObject(comparison));
         texts.push(await describeComparison(comparison));
         for (const what of comparison.disagreements) fail('tiers-disagree', what, path);
         continue;
@@ -79,7 +79,7 @@ async function run(
         else fail('no-tls-functions', `no row can be made of it: ${contents(report)}`, path);
         continue;
       }
-      objects.push(reportObject(report));
+      objects.push(await reportObject(report));
       texts.push(await describe(report));
       if ([report, ...report.linked].every(({ tls }) => tls.every((library) => library.tier === null))) {
         fail('no-tls-functions', `no TLS functions found: ${contents(report)}`, path);
@@ -101,63 +101,83 @@ async function run(
 }
 
 /** One binary without functions, in one phrase. */
-function contents({ arch, tls, remarks }: ProgramReport): string {
-  const libraries = tls.map((library) => `${libraryName(library)} is there`);
+function contents({ arch, tls, unseen, remarks }: ProgramReport): string {
+  const names = new Set([...tls, ...unseen].map(libraryName));
+  const libraries = [...names].map((name) => `${name} is there`);
   return [arch, ...(libraries.length === 0 ? ['no known TLS library'] : libraries), ...remarks].join('; ');
 }
 
-function libraryName({ library, version }: TlsLibrary): string {
+function libraryName({ library, version }: { library: string; version: string | null }): string {
   return version === null ? library : `${library} ${version}`;
 }
 
-/** `tier`: the only one that was asked; one alone cannot tell that there is no aws-lc. */
+/** `tier`: the only one that was asked; one alone cannot tell that a library is not there. */
 async function entryOf(
   { codex_version, arch, fingerprint, tls }: ProgramReport,
   tier: Tier | undefined,
 ): Promise<object | undefined> {
   const { makeEntry } = await import('../elf/offset-table.js');
-  let openssl: Extract<TlsLibrary, { library: 'openssl' }>['offsets'] = null;
-  let awslc: Extract<TlsLibrary, { library: 'aws-lc' }>['offsets'] | undefined =
-    tier === undefined ? null : undefined;
-  for (const library of tls) {
-    if (library.library === 'openssl') openssl = library.offsets;
-    else awslc = library.offsets ?? undefined;
-  }
-  return makeEntry(codex_version, arch, fingerprint, openssl, awslc);
+  const { eachRecordLibrary } = await import('../elf/tls-function.js');
+  const openssl = tls.find((library) => library.library === 'openssl');
+  const unknown = tier === undefined ? null : undefined;
+  const records = eachRecordLibrary((name) => {
+    for (const { library, offsets } of tls) if (library === name) return offsets ?? unknown;
+    return unknown;
+  });
+  return makeEntry(codex_version, arch, fingerprint, openssl?.offsets ?? null, records);
 }
 
 function identityObject({ path, codex_version, arch, fingerprint }: BinaryIdentity): object {
   return { path, codex_version, arch, fingerprint };
 }
 
-function libraryObject({ library, version, tier, confidence, offsets }: TlsLibrary): object {
+/** `offsets` keeps AgentSight's names, of one function each; `functions` has all that a capture probes. */
+function libraryObject(
+  found: TlsLibrary,
+  functionsOf: typeof import('../elf/binary.js').functionsOf,
+): object {
+  const { library, version, tier, confidence, offsets } = found;
+  const functions = functionsOf(found).map(({ symbol, offset }) => ({ symbol, offset }));
   return {
     library,
     ...(version === null ? {} : { version }),
     tier,
     ...(confidence === null ? {} : { confidence }),
     offsets,
+    ...(functions.length === 0 ? {} : { functions }),
   };
 }
 
-function reportObject(report: ProgramReport): object {
-  const { launcher, linked, tls, remarks } = report;
+async function reportObject(report: ProgramReport): Promise<object> {
+  const { functionsOf } = await import('../elf/binary.js');
+  const { launcher, linked, tls, unseen, remarks } = report;
   const linkedObjects = linked.flatMap(({ path, tls: theirs }) =>
-    theirs.map((library) => ({ ...libraryObject(library), path })),
+    theirs.map((library) => ({ ...libraryObject(library, functionsOf), path })),
   );
   return {
     ...identityObject(report),
     ...(launcher === null ? {} : { launcher }),
-    tls: [...tls.map(libraryObject), ...linkedObjects],
+    tls: [...tls.map((library) => libraryObject(library, functionsOf)), ...linkedObjects],
+    ...(unseen.length === 0 ? {} : { unseen: unseen.map(unseenObject) }),
     ...(remarks.length === 0 ? {} : { remarks }),
   };
 }
 
-function comparisonObject(comparison: TierComparison): object {
+function unseenObject({ library, version, reason, remedy }: ProgramReport['unseen'][number]): object {
+  return { library, ...(version === null ? {} : { version }), reason, remedy };
+}
+
+async function comparisonObject(comparison: TierComparison): Promise<object> {
+  const { functionsOf } = await import('../elf/binary.js');
   const { tiers, disagreements, remarks } = comparison;
   return {
     ...identityObject(comparison),
-    tiers: Object.fromEntries(Object.entries(tiers).map(([tier, tls]) => [tier, tls.map(libraryObject)])),
+    tiers: Object.fromEntries(
+      Object.entries(tiers).map(([tier, tls]) => [
+        tier,
+        tls.map((library) => libraryObject(library, functionsOf)),
+      ]),
+    ),
     disagreements,
     ...(remarks.length === 0 ? {} : { remarks }),
   };
@@ -166,12 +186,16 @@ function comparisonObject(comparison: TierComparison): object {
 const head = ['Library', 'Tier', 'Confidence', 'Function', 'File offset', ''];
 
 async function describe(report: ProgramReport): Promise<string> {
-  const { launcher, linked, tls } = report;
+  const { launcher, linked, tls, unseen } = report;
   const rows = [
     ...(await functionRows(tls)),
     ...(await Promise.all(linked.map(async (library) => functionRows(library.tls, library.path)))).flat(),
   ];
-  return describeRows(report, rows, launcher === null ? [] : [['Launcher', launcher]]);
+  const notSeen = unseen.map(({ library, version, reason, remedy }) => [
+    'Not seen',
+    `${libraryName({ library, version })}: ${reason} (${remedy})`,
+  ]);
+  return describeRows(report, rows, [...(launcher === null ? [] : [['Launcher', launcher]]), ...notSeen]);
 }
 
 async function describeComparison(comparison: TierComparison): Promise<string> {

@@ -3,6 +3,7 @@
 
 import { type AddressMap, createAddressMap } from './address-map.js';
 import { findByDebugFile } from './debug-symbols.js';
+import { readFunctionTable } from './eh-frame.js';
 import { BinaryFile } from './file.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { type Arch, type ElfHeaders, readHeaders } from './headers.js';
@@ -17,18 +18,23 @@ import {
 import { type Survey, surveyProgram } from './survey.js';
 import { findBySymbols } from './symbol-tier.js';
 import {
-  type AwslcOffsets,
-  awslcSymbolNames,
   type Confidence,
+  eachRecordLibrary,
   type Findings,
   type OpensslOffsets,
   opensslConfidence,
   opensslOffsets,
+  type RecordAnswer,
+  type RecordLibraryName,
+  type RecordOffsets,
+  recordFunctions,
+  recordLibraryNames,
   symbolName,
   type Tier,
   type TlsFunction,
   tiers,
 } from './tls-function.js';
+import type { Versions } from './versions.js';
 
 export type { TlsFunction };
 
@@ -48,14 +54,21 @@ interface OpensslLibrary extends Finding {
   offsets: OpensslOffsets | null;
 }
 
-/** Its record functions have signatures of their own: they are in `offsets` only. */
-interface AwslcLibrary extends Finding {
-  library: 'aws-lc';
-  version: null;
-  offsets: AwslcOffsets | null;
+/** Encrypts records for rustls. Its functions have signatures of their own: they are in `offsets` only. */
+interface RecordLibrary extends Finding {
+  library: RecordLibraryName;
+  version: string | null;
+  offsets: RecordOffsets | null;
 }
 
-export type TlsLibrary = OpensslLibrary | AwslcLibrary;
+/** There, and with no function that agsight knows. */
+interface OtherLibrary extends Finding {
+  library: 'rustls' | 'crypto/tls';
+  version: string | null;
+  offsets: null;
+}
+
+export type TlsLibrary = OpensslLibrary | RecordLibrary | OtherLibrary;
 
 export interface BinaryIdentity {
   /** As given. */
@@ -103,17 +116,21 @@ export interface InspectOptions {
 export function inspectBinary(path: string, options: InspectOptions = {}): BinaryReport {
   return withInspection(path, options, (inspection) => {
     const order = options.tier === undefined ? (options.order ?? tiers) : [options.tier];
-    const openssl = firstTier(order, (tier) => inspection.find(tier).functions.length > 0);
-    const awslc = firstTier(order, (tier) => {
-      const found = inspection.find(tier).awslc;
-      return options.order === undefined ? Boolean(found) : found !== undefined;
+    const firstTier = (answers: (findings: Findings) => boolean) =>
+      order.find((tier) => answers(inspection.find(tier))) ?? null;
+    const openssl = firstTier(({ functions }) => functions.length > 0);
+    const records = eachRecordLibrary((library) => {
+      const tier = firstTier(({ records: { [library]: found } }) =>
+        options.order === undefined ? Boolean(found) : found !== undefined,
+      );
+      return { tier, found: tier === null ? undefined : inspection.find(tier).records[library] };
     });
     if (options.order === undefined) inspection.survey();
     return {
       ...inspection.identity(),
       tls: librariesOf(
         { tier: openssl, functions: openssl === null ? [] : inspection.find(openssl).functions },
-        { tier: awslc, awslc: awslc === null ? undefined : inspection.find(awslc).awslc },
+        records,
         inspection.versions(),
       ),
     };
@@ -128,8 +145,9 @@ export function compareTiers(
   return withInspection(path, options, (inspection) => {
     inspection.survey();
     const librariesBy = (tier: Tier) => {
-      const { functions, awslc } = inspection.find(tier);
-      return librariesOf({ tier, functions }, { tier, awslc }, undefined);
+      const { functions, records } = inspection.find(tier);
+      const byLibrary = eachRecordLibrary((library) => ({ tier, found: records[library] }));
+      return librariesOf({ tier, functions }, byLibrary, undefined);
     };
     const byTier = {
       symbol: librariesBy('symbol'),
@@ -145,7 +163,7 @@ interface Inspection {
   find(tier: Tier): Findings;
   survey(): Survey;
   /** Undefined before the survey. */
-  versions(): Survey['versions'] | undefined;
+  versions(): Versions | undefined;
   identity(): BinaryIdentity;
 }
 
@@ -166,7 +184,8 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   const fingerprint = fingerprintOf(file, headers);
   const table = options.table ?? knownTable();
   const remarks = [...table.problems];
-  const entry = soundEntry(findEntry(table, fingerprint, headers.arch), map, remarks);
+  const known = findEntry(table, fingerprint, headers.arch);
+  const entry = soundEntry(known, file, headers, map, remarks);
   let survey: Survey | undefined;
   const surveyOnce = () => {
     survey ??= surveyProgram(file, headers, map, options.windowBytes);
@@ -183,8 +202,8 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   const found = new Map<Tier, Findings>();
   return {
     find(tier) {
-      const known = found.get(tier);
-      if (known !== undefined) return known;
+      const before = found.get(tier);
+      if (before !== undefined) return before;
       const findings = finders[tier]();
       found.set(tier, findings);
       remarks.push(...findings.reasons);
@@ -208,66 +227,67 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   };
 }
 
-function firstTier(order: readonly Tier[], answers: (tier: Tier) => boolean): Tier | null {
-  return order.find(answers) ?? null;
-}
+const notFound: Finding & { offsets: null } = { tier: null, confidence: null, functions: [], offsets: null };
 
+/** `versions`: what the texts say; undefined when nobody has read them. */
 function librariesOf(
   openssl: { tier: Tier | null; functions: TlsFunction[] },
-  aws: { tier: Tier | null; awslc: Findings['awslc'] },
-  versions: Survey['versions'] | undefined,
+  records: Record<RecordLibraryName, { tier: Tier | null; found: RecordAnswer }>,
+  versions: Versions | undefined,
 ): TlsLibrary[] {
   const libraries: TlsLibrary[] = [];
-  const { functions } = openssl;
+  const { tier, functions } = openssl;
   const version = versions?.openssl ?? null;
   if (functions.length > 0) {
     libraries.push({
       library: 'openssl',
       version,
-      tier: openssl.tier,
+      tier,
       confidence: opensslConfidence(functions),
       functions,
       offsets: opensslOffsets(functions),
     });
   } else if (version !== null) {
-    libraries.push({
-      library: 'openssl',
-      version,
-      tier: null,
-      confidence: null,
-      functions: [],
-      offsets: null,
-    });
+    libraries.push({ library: 'openssl', version, ...notFound });
   }
-  const { awslc } = aws;
-  if (awslc !== null && awslc !== undefined) {
-    libraries.push({ library: 'aws-lc', version: null, tier: aws.tier, functions: [], ...awslc });
-  } else if (versions?.hasAwslc) {
-    libraries.push({
-      library: 'aws-lc',
-      version: null,
-      tier: null,
-      confidence: null,
-      functions: [],
-      offsets: null,
-    });
+  const texts = {
+    'aws-lc': { isThere: versions?.hasAwslc, version: null },
+    ring: { isThere: versions?.hasRing, version: versions?.ring ?? null },
+  };
+  for (const library of recordLibraryNames) {
+    const { found, tier: byTier } = records[library];
+    const { isThere, version: theirs } = texts[library];
+    if (found) libraries.push({ library, version: theirs, tier: byTier, functions: [], ...found });
+    else if (isThere) libraries.push({ library, version: theirs, ...notFound });
   }
+  const encrypts = libraries.some(({ library }) => library !== 'openssl');
+  if (versions?.rustls && !encrypts)
+    libraries.push({ library: 'rustls', version: versions.rustls, ...notFound });
+  if (versions?.hasGoTls) libraries.push({ library: 'crypto/tls', version: null, ...notFound });
   return libraries;
 }
 
+export interface NamedFunction {
+  /** The name that it has in its library. */
+  symbol: string;
+  /** In bytes from the start of the file. */
+  offset: number;
+  confidence: Confidence;
+}
+
 /** The functions of a library, by the names that they have in it. */
-export function functionsOf({
-  functions,
-  ...library
-}: TlsLibrary): { symbol: string; offset: number; confidence: Confidence }[] {
-  const named = functions.map((found) => ({ ...found, symbol: symbolName(found) }));
-  if (library.library !== 'aws-lc' || library.offsets === null) return named;
-  const confidence = library.confidence ?? 'low';
-  const { aead_seal, aead_open } = library.offsets;
-  return [
-    { symbol: awslcSymbolNames.aead_seal, offset: aead_seal, confidence },
-    { symbol: awslcSymbolNames.aead_open, offset: aead_open, confidence },
-  ];
+export function functionsOf({ library, functions, offsets, confidence }: TlsLibrary): NamedFunction[] {
+  if (library !== 'aws-lc' && library !== 'ring') {
+    return functions.map((found) => ({
+      symbol: symbolName(found),
+      offset: found.offset,
+      confidence: found.confidence,
+    }));
+  }
+  return recordFunctions(library).flatMap(([key, symbol]) => {
+    const offset = offsets?.[key];
+    return offset === undefined ? [] : [{ symbol, offset, confidence: confidence ?? 'low' }];
+  });
 }
 
 function disagreementsOf(byTier: Record<Tier, TlsLibrary[]>): string[] {
@@ -286,13 +306,30 @@ function disagreementsOf(byTier: Record<Tier, TlsLibrary[]>): string[] {
   });
 }
 
-/** A probe on anything but code would corrupt the program: a row that asks for one is not used at all. */
+/** A probe in the middle of an instruction would corrupt the program: a row that asks for one is not used at all. */
 function soundEntry(
   entry: OffsetEntry | undefined,
+  file: BinaryFile,
+  headers: ElfHeaders,
   map: AddressMap,
   remarks: string[],
 ): OffsetEntry | undefined {
-  if (entry === undefined || offsetsOf(entry).every((offset) => map.isCode(offset))) return entry;
-  remarks.push('its row of the offset table points outside of its code');
+  if (entry === undefined) return undefined;
+  const offsets = offsetsOf(entry);
+  if (!offsets.every(map.isCode)) {
+    remarks.push('its row of the offset table points outside of its code');
+    return undefined;
+  }
+  const starts = readFunctionTable(file, headers, map);
+  // Without frames there is nothing to ask: an alignment that every compiler keeps is better than no test.
+  const isStart = (offset: number) => {
+    const vaddr = map.toVaddr(offset) ?? 1;
+    return starts === undefined ? vaddr % alignment[headers.arch] === 0 : starts.has(vaddr);
+  };
+  if (offsets.every(isStart)) return entry;
+  remarks.push('its row of the offset table points to where no function starts');
   return undefined;
 }
+
+/** At multiples of this, functions start: of x86-64 as compilers have it, of AArch64 as instructions have it. */
+const alignment = { x86_64: 16, aarch64: 4 } as const;

@@ -6,7 +6,7 @@ import type { AddressMap } from './address-map.js';
 import type { BinaryFile } from './file.js';
 import { addressSet, type MachineCode } from './machine-code.js';
 import { search } from './search.js';
-import type { Findings, TlsFunction } from './tls-function.js';
+import { eachRecordLibrary, type Findings, type TlsFunction } from './tls-function.js';
 
 /** What to search the read-only data for: BoringSSL's source file of both functions. */
 export const boringsslNeedle = Buffer.from('ssl/ssl_lib.cc\0');
@@ -62,10 +62,18 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
     read === undefined ? [] : startsOf('write').filter((at) => at > read && at - read < maxDistance);
   const [write] = near;
   if (reads.length > 1 || near.length > 1) {
-    return { functions: [], awslc: null, reasons: ["BoringSSL's functions could be at several places"] };
+    return {
+      functions: [],
+      records: eachRecordLibrary(() => null),
+      reasons: ["BoringSSL's functions could be at several places"],
+    };
   }
   if (read === undefined || write === undefined) {
-    return { functions: [], awslc: null, reasons: ['no known byte pattern of its BoringSSL'] };
+    return {
+      functions: [],
+      records: eachRecordLibrary(() => null),
+      reasons: ['no known byte pattern of its BoringSSL'],
+    };
   }
   const handshakes = startsOf('handshake');
   const handshake = handshakes.length === 1 ? handshakes[0] : handshakes.filter((at) => at < read).at(-1);
@@ -93,7 +101,7 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
       asFunction('ssl_read', read),
       ...(handshake === undefined ? [] : [asFunction('ssl_do_handshake', handshake)]),
     ],
-    awslc: null,
+    records: eachRecordLibrary(() => null),
     reasons: [],
   };
 }

@@ -1,7 +1,13 @@
-// Byte patterns of the wanted functions: what the compilers of the official Codex binaries, of their OpenSSL and of
-// their aws-lc made of them. Distances of calls and jumps are left free.
+// Byte patterns of the wanted functions: what the compilers of the official Codex binaries, of their OpenSSL, of
+// their aws-lc and of their ring made of them. Distances of calls and jumps are left free.
 
 import type { Arch } from './headers.js';
+import type { recordSymbols } from './tls-function.js';
+
+type RecordSymbols = typeof recordSymbols;
+export type RecordSymbol = {
+  [Library in keyof RecordSymbols]: RecordSymbols[Library][keyof RecordSymbols[Library]];
+}[keyof RecordSymbols];
 
 export type WantedFunction =
   | 'SSL_write_ex'
@@ -9,8 +15,7 @@ export type WantedFunction =
   | 'SSL_write'
   | 'SSL_read'
   | 'SSL_do_handshake'
-  | 'EVP_AEAD_CTX_seal'
-  | 'EVP_AEAD_CTX_open';
+  | RecordSymbol;
 
 export interface BytePattern {
   function: WantedFunction;
@@ -54,6 +59,27 @@ const x8664: readonly BytePattern[] = [
     'EVP_AEAD_CTX_open',
     '554889e5 4157 4156 4155 4154 53 4883ec18 4989ce 4889d3 4989f7 4c8b6d18 488b4510 4839f0 74',
   ),
+  // Rust's: the address of the result comes first, then the key, whose kind is looked at before all else.
+  pattern(
+    'ring::aead::aes_gcm_seal',
+    '53 4883ec10 833e05 74?? 4889fb 488b442420 48890424 e8???????? 4889d8 4883c410 5b c3',
+  ),
+  pattern(
+    'ring::aead::aes_gcm_open',
+    '53 833e05 74?? 4889fb ff742418 ff742418 e8???????? 4883c410 4889d8 5b c3',
+  ),
+  pattern(
+    'ring::aead::chacha20_poly1305_seal',
+    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4d89cb 4989f7 4?89f? 4c8b5510 4?b?c0',
+  ),
+  pattern(
+    'ring::aead::chacha20_poly1305_open',
+    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4d89ca 4989f1 4889fb 488b7518 4c8b7d10',
+  ),
+  pattern(
+    'ring::aead::chacha20_poly1305_open',
+    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4989f5 4889fb 488b7518 4c8b5510',
+  ),
 ];
 
 const aarch64: readonly BytePattern[] = [
@@ -78,6 +104,19 @@ const aarch64: readonly BytePattern[] = [
     'EVP_AEAD_CTX_open',
     'ff4301d1 fd7b01a9 f85f02a9 f65703a9 f44f04a9 fd430091 f40301aa f50303aa f30302aa df0001eb',
   ),
+  // Either only jumps to where the work is done: the newer ones look the same.
+  pattern('ring::aead::aes_gcm_seal', '0a0040f9 5f0d00f1 ??????54 e90300aa e60305aa e50304aa e40303aa'),
+  pattern('ring::aead::aes_gcm_open', '0a0040f9 5f0d00f1 ??????54 e90300aa e70306aa e60305aa e50304aa'),
+  pattern('ring::aead::aes_gcm_seal', '090040f9 3f0d00f1 40000054 ??????1? fd7bbfa9 fd030091'),
+  pattern('ring::aead::aes_gcm_open', '090040f9 3f0d00f1 40000054 ??????1? fd7bbfa9 fd030091'),
+  pattern(
+    'ring::aead::chacha20_poly1305_seal',
+    'ff8301d1 fd7b04a9 f32b00f9 fd030191 0b0040f9 7f0d00f1 ??????54 f30308aa',
+  ),
+  pattern(
+    'ring::aead::chacha20_poly1305_open',
+    'ff4301d1 fd7b03a9 f32300f9 fdc30091 0a0040f9 5f0d00f1 ??????54 e90303aa e30302aa f30308aa a20006eb',
+  ),
 ];
 
 export const bytePatterns: Readonly<Record<Arch, readonly BytePattern[]>> = { x86_64: x8664, aarch64 };
@@ -85,17 +124,11 @@ export const bytePatterns: Readonly<Record<Arch, readonly BytePattern[]>> = { x8
 /** Most bytes that a pattern looks at. */
 export const maxPatternBytes = Math.max(...[...x8664, ...aarch64].map(({ bytes }) => bytes.length));
 
-/** The first of the patterns that the code at `at` matches. */
-export function patternAt(
-  code: Buffer,
-  at: number,
-  patterns: readonly BytePattern[],
-): BytePattern | undefined {
-  return patterns.find(({ bytes, mask }) => {
-    if (at + bytes.length > code.length) return false;
-    for (let i = 0; i < bytes.length; i++) {
-      if (((code[at + i] ?? 0) & (mask[i] ?? 0)) !== bytes[i]) return false;
-    }
-    return true;
-  });
+/** Whether the code at `at` is what `pattern` says. */
+export function isPatternAt(code: Buffer, at: number, { bytes, mask }: BytePattern): boolean {
+  if (at + bytes.length > code.length) return false;
+  for (let i = 0; i < bytes.length; i++) {
+    if (((code[at + i] ?? 0) & (mask[i] ?? 0)) !== bytes[i]) return false;
+  }
+  return true;
 }

@@ -2,7 +2,7 @@
 // instructions may refer to the anchor texts.
 
 import type { AddressMap } from './address-map.js';
-import { bytePatterns, maxPatternBytes, patternAt, type WantedFunction } from './byte-patterns.js';
+import { bytePatterns, isPatternAt, maxPatternBytes, type WantedFunction } from './byte-patterns.js';
 import type { FunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
 import type { Arch } from './headers.js';
@@ -59,16 +59,17 @@ export function scanCode(input: CodeScanInput): CodeScan {
       const to = Math.min(before + windowBytes, filled);
       for (const startVaddr of functions.startsIn(vaddr + from, vaddr + to)) {
         const at = startVaddr - vaddr;
-        const match = patternAt(code, at, patterns);
-        if (match === undefined || matches.length >= maxMatches) continue;
-        const { jumpAt, bytes } = match;
-        const jump = jumpAt === undefined ? undefined : code.subarray(at + jumpAt, at + bytes.length);
-        matches.push({
-          name: match.function,
-          vaddr: startVaddr,
-          jumpsTo: jump && machine.branches(jump, startVaddr + (jumpAt ?? 0))[0]?.target,
-          isJump: jump !== undefined,
-        });
+        for (const pattern of patterns) {
+          if (!isPatternAt(code, at, pattern) || matches.length >= maxMatches) continue;
+          const { jumpAt, bytes } = pattern;
+          const jump = jumpAt === undefined ? undefined : code.subarray(at + jumpAt, at + bytes.length);
+          matches.push({
+            name: pattern.function,
+            vaddr: startVaddr,
+            jumpsTo: jump && machine.branches(jump, startVaddr + (jumpAt ?? 0))[0]?.target,
+            isJump: jump !== undefined,
+          });
+        }
       }
       if (texts === undefined) continue;
       lookedAt += machine.findUsers(code, from, to, vaddr, texts, (at) => {

@@ -16,6 +16,8 @@ const tag = {
   hash: 4,
   strtab: 5,
   symtab: 6,
+  rela: 7,
+  relasz: 8,
   strsz: 10,
   rpath: 15,
   runpath: 29,
@@ -29,6 +31,8 @@ export interface DynamicSection {
   searchPath: string;
   /** File ranges of the symbols and of their names. */
   symbols: { table: FileRange; names: FileRange } | undefined;
+  /** File range of the relocations that have their addends beside them (Elf64_Rela). */
+  relocations: FileRange | undefined;
 }
 
 export interface FileRange {
@@ -73,6 +77,7 @@ export function readDynamicSection(
     return text.toString('latin1', 0, end === -1 ? 0 : end);
   };
   const symbolsOffset = offsetOf(tag.symtab);
+  const relocationsOffset = offsetOf(tag.rela);
   const symbolCount = countByHash(file, offsetOf(tag.hash)) ?? countByGnuHash(file, offsetOf(tag.gnuHash));
   return {
     needed: (values.get(tag.needed) ?? []).map(name).filter((library) => library !== ''),
@@ -81,6 +86,10 @@ export function readDynamicSection(
       symbolsOffset === undefined || symbolCount === undefined
         ? undefined
         : { table: { offset: symbolsOffset, size: symbolCount * symbolBytes }, names },
+    relocations:
+      relocationsOffset === undefined
+        ? undefined
+        : { offset: relocationsOffset, size: first(tag.relasz) ?? 0 },
   };
 }
 

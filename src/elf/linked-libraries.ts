@@ -11,6 +11,14 @@ import { type Arch, readHeaders } from './headers.js';
 
 const maxLibraries = 512;
 const tlsLibrary = /^libssl(?:[.-].*)?\.so/;
+/** Other TLS libraries: names of their files, and of themselves. */
+const foreignLibraries: readonly [RegExp, string][] = [
+  [/^libgnutls(?:-.*)?\.so/, 'gnutls'],
+  [/^libssl3\.so/, 'nss'],
+  [/^libmbedtls\.so/, 'mbedtls'],
+  [/^libwolfssl\.so/, 'wolfssl'],
+  [/^libs2n\.so/, 's2n'],
+];
 /** Where distributions keep libraries; the loader's cache knows these, too. */
 const systemDirectories: Readonly<Record<Arch, readonly string[]>> = {
   x86_64: ['/lib/x86_64-linux-gnu', '/usr/lib/x86_64-linux-gnu'],
@@ -24,7 +32,22 @@ const commonDirectories = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/loc
  * @throws AgsightError as `readHeaders`, for `path` itself; a library that cannot be read is passed over
  */
 export function linkedTlsLibraries(path: string): string[] {
-  const found = new Set<string>();
+  return linkedLibraries(path).flatMap(({ name, path: file }) =>
+    tlsLibrary.test(name) && file !== undefined ? [file] : [],
+  );
+}
+
+/** The TLS libraries of other makes that the program is linked to, by their own names; errors as above. */
+export function foreignTlsLibraries(path: string): string[] {
+  const names = linkedLibraries(path).map(({ name }) => name);
+  return foreignLibraries.flatMap(([file, library]) =>
+    names.some((name) => file.test(name)) ? [library] : [],
+  );
+}
+
+/** All libraries that the program is linked to, also through others. `path`: undefined where there is no such file. */
+function linkedLibraries(path: string): { name: string; path: string | undefined }[] {
+  const found: { name: string; path: string | undefined }[] = [];
   const seen = new Set<string>();
   // A process may see other files than we do; its program is looked at from where it stands.
   const root = /^\/proc\/\d+(?=\/exe$)/.exec(path)?.[0].concat('/root') ?? '';
@@ -37,14 +60,13 @@ export function linkedTlsLibraries(path: string): string[] {
         if (seen.has(name) || seen.size >= maxLibraries) continue;
         seen.add(name);
         const library = locate(name, [...directories, ...first.directories], first.arch, root);
-        if (library === undefined) continue;
-        if (tlsLibrary.test(name)) found.add(library.path);
-        next.push(library);
+        found.push({ name, path: library?.path });
+        if (library !== undefined) next.push(library);
       }
     }
     waiting = next;
   }
-  return [...found];
+  return found;
 }
 
 interface Links {

@@ -1,6 +1,6 @@
 // Tables of known binaries: reads them, checks them, finds the row of a binary, writes the row of one. The form is
 // AgentSight's `codex_offsets` (schema 1), so that rows go from one to the other unchanged; `arch` and the functions
-// of aws-lc are ours, and others ignore them.
+// of the record libraries are ours, and others ignore them.
 
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -9,7 +9,17 @@ import { fileURLToPath } from 'node:url';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Arch } from './headers.js';
-import type { AwslcOffsets, Findings, OpensslOffsets, TlsFunction } from './tls-function.js';
+import {
+  eachRecordLibrary,
+  type Findings,
+  type OpensslOffsets,
+  type RecordAnswer,
+  type RecordLibraryName,
+  type RecordOffsets,
+  recordFunctions,
+  recordLibraryNames,
+  type TlsFunction,
+} from './tls-function.js';
 
 const schemaVersion = 1;
 const maxTableBytes = 16 * 1024 * 1024;
@@ -29,9 +39,8 @@ interface EntryOffsets {
   ssl_do_handshake: number | null;
   write_is_ex: boolean;
   read_is_ex: boolean;
-  /** Null: the binary has no aws-lc. Absent: nobody has looked. */
-  aead_seal?: number | null;
-  aead_open?: number | null;
+  /** Of the record libraries. Null: the binary does not have the library. Absent: nobody has looked. */
+  [recordFunction: string]: number | boolean | null | undefined;
 }
 
 export interface OffsetTable {
@@ -170,8 +179,10 @@ export function findEntry(
 /** The functions in the row. */
 export function findingsOf(entry: OffsetEntry | undefined): Findings {
   const offsets = entry?.offsets;
-  if (offsets === undefined || offsets === null) return { functions: [], awslc: undefined, reasons: [] };
-  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex, aead_seal, aead_open } = offsets;
+  if (offsets === undefined || offsets === null) {
+    return { functions: [], records: eachRecordLibrary(() => undefined), reasons: [] };
+  }
+  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex } = offsets;
   const confidence = 'high';
   const functions: TlsFunction[] = [
     { name: 'ssl_write', isEx: write_is_ex, offset: ssl_write, confidence },
@@ -180,13 +191,16 @@ export function findingsOf(entry: OffsetEntry | undefined): Findings {
   if (typeof ssl_do_handshake === 'number') {
     functions.push({ name: 'ssl_do_handshake', isEx: false, offset: ssl_do_handshake, confidence });
   }
-  const hasAwslc = typeof aead_seal === 'number' && typeof aead_open === 'number';
-  const isUnknown = aead_seal === undefined || aead_open === undefined;
-  return {
-    functions,
-    awslc: hasAwslc ? { offsets: { aead_seal, aead_open }, confidence } : isUnknown ? undefined : null,
-    reasons: [],
+  const recordsOf = (library: RecordLibraryName): RecordAnswer => {
+    const keys = recordFunctions(library).map(([key]) => key);
+    const found = keys.flatMap((key): [string, number][] => {
+      const offset = offsets[key];
+      return typeof offset === 'number' ? [[key, offset]] : [];
+    });
+    if (found.length === keys.length) return { offsets: Object.fromEntries(found), confidence };
+    return keys.some((key) => offsets[key] === undefined) ? undefined : null;
   };
+  return { functions, records: eachRecordLibrary(recordsOf), reasons: [] };
 }
 
 /** Every file offset in the row. */
@@ -197,14 +211,14 @@ export function offsetsOf({ offsets }: OffsetEntry): number[] {
 /**
  * The row of a binary, to be put into a table. Undefined when its writing or reading function is unknown.
  *
- * @param awslc null: it holds none; undefined: that is unknown
+ * @param records of each record library; null: it holds none; undefined: that is unknown
  */
 export function makeEntry(
   codexVersion: string | null,
   arch: Arch,
   fingerprint: Fingerprint,
   openssl: OpensslOffsets | null,
-  awslc: AwslcOffsets | null | undefined,
+  records: Record<RecordLibraryName, RecordOffsets | null | undefined>,
 ): OffsetEntry | undefined {
   if (openssl === null) return undefined;
   const { ssl_write, ssl_read } = openssl;
@@ -217,7 +231,13 @@ export function makeEntry(
       ...openssl,
       ssl_write,
       ssl_read,
-      ...(awslc === null ? { aead_seal: null, aead_open: null } : awslc),
+      ...Object.fromEntries(
+        recordLibraryNames.flatMap((library) => {
+          const known = records[library];
+          if (known === undefined) return [];
+          return recordFunctions(library).map(([key]) => [key, known?.[key] ?? null]);
+        }),
+      ),
     },
   };
 }
@@ -240,7 +260,8 @@ function flawOf(entry: unknown): string | undefined {
   for (const key of ['ssl_write', 'ssl_read']) {
     if (!isOffset(offsets[key])) return `${key} is not a file offset`;
   }
-  for (const key of ['ssl_do_handshake', 'aead_seal', 'aead_open']) {
+  const recordKeys = recordLibraryNames.flatMap((library) => recordFunctions(library).map(([key]) => key));
+  for (const key of ['ssl_do_handshake', ...recordKeys]) {
     const value = offsets[key];
     if (value !== undefined && value !== null && !isOffset(value)) return `${key} is not a file offset`;
   }

@@ -1,12 +1,21 @@
-// The functions of stripped programs, by two methods that know nothing of each other: byte patterns and string
-// anchors. Where both have an answer they must agree on one function; where one has, it is taken with lower
+// The functions of stripped programs, by two methods that know nothing of each other: byte patterns, and what leads to
+// them (texts that they name, tables that name them). Where both have an answer they must agree on one function; where one has, it is taken with lower
 // confidence; where more than one function could be it, none is.
 
 import type { AddressMap } from './address-map.js';
-import type { WantedFunction } from './byte-patterns.js';
+import type { RecordSymbol, WantedFunction } from './byte-patterns.js';
 import type { CodeScan } from './code-scan.js';
 import type { AnchorFindings } from './string-anchors.js';
-import { type Confidence, type Findings, symbolName, type TlsFunction } from './tls-function.js';
+import {
+  type Confidence,
+  eachRecordLibrary,
+  type Findings,
+  type RecordAnswer,
+  type RecordLibraryName,
+  recordSymbols,
+  symbolName,
+  type TlsFunction,
+} from './tls-function.js';
 
 type Choice = { vaddr: number; confidence: Confidence } | { reason: string } | undefined;
 
@@ -36,6 +45,18 @@ export function chooseFunctions(
     return offset !== undefined && map.isCode(offset) ? { offset, confidence: choice.confidence } : undefined;
   };
 
+  /** All of a library's functions, or none. */
+  const chosenRecords = (library: RecordLibraryName): RecordAnswer => {
+    const symbols: Readonly<Record<string, RecordSymbol>> = recordSymbols[library];
+    const found = Object.entries(symbols).map(([key, symbol]) => ({ key, ...chosen(symbol) }));
+    const offsets = found.flatMap(({ key, offset }): [string, number][] =>
+      offset === undefined ? [] : [[key, offset]],
+    );
+    if (offsets.length < found.length) return null;
+    const confidence: Confidence = found.every((one) => one.confidence === 'high') ? 'high' : 'low';
+    return { offsets: Object.fromEntries(offsets), confidence };
+  };
+
   const functions = openssl.flatMap(([name, kind]): TlsFunction[] => {
     const found = chosen(name);
     return found === undefined ? [] : [{ ...kind, ...found }];
@@ -50,19 +71,11 @@ export function chooseFunctions(
   if (carriers.length > 0 && !isWhole(true) && !isWhole(false)) {
     reasons.push(`only ${carriers.map(symbolName).join(' and ')} was found: data in one direction`);
   }
-  const seal = chosen('EVP_AEAD_CTX_seal');
-  const open = chosen('EVP_AEAD_CTX_open');
   return {
     functions: functions.filter(({ name, isEx }) =>
       name === 'ssl_do_handshake' ? isWhole(true) || isWhole(false) : isWhole(isEx),
     ),
-    awslc:
-      seal === undefined || open === undefined
-        ? null
-        : {
-            offsets: { aead_seal: seal.offset, aead_open: open.offset },
-            confidence: seal.confidence === 'high' ? open.confidence : 'low',
-          },
+    records: eachRecordLibrary(chosenRecords),
     reasons,
   };
 }
@@ -78,7 +91,7 @@ function choose(name: WantedFunction, matched: readonly number[], anchored: read
   if (vaddr !== undefined) return { vaddr, confidence: both ? 'high' : 'low' };
   if (!both) return undefined;
   return {
-    reason: `${name} is at ${listed(matched)} by its code, at ${listed(anchored)} by the texts it names`,
+    reason: `${name} is at ${listed(matched)} by its code, at ${listed(anchored)} by the texts and tables that lead to it`,
   };
 }
 

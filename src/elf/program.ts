@@ -9,13 +9,16 @@ import {
   type TierComparison,
 } from './binary.js';
 import { nativeProgramOf } from './launcher.js';
-import { linkedTlsLibraries } from './linked-libraries.js';
+import { foreignTlsLibraries, linkedTlsLibraries } from './linked-libraries.js';
+import { foreignVerdicts, type TlsVerdict, tlsVerdicts } from './tls-verdict.js';
 
 export interface ProgramReport extends BinaryReport {
   /** The script that led to the program; null when the program itself was named. */
   launcher: string | null;
   /** Libraries of other files, whose offsets are in those files. */
   linked: BinaryReport[];
+  /** Libraries that are there, linked ones among them, and that a capture does not see. */
+  unseen: TlsVerdict[];
 }
 
 /** Errors as `inspectBinary` and `nativeProgramOf`. */
@@ -25,12 +28,16 @@ export function inspectProgram(path: string, options: InspectOptions = {}): Prog
   const holdsNone = report.tls.every(({ tier }) => tier === null);
   const mayFollow = options.symbols === undefined && (options.tier ?? 'symbol') === 'symbol';
   const libraries = holdsNone && mayFollow ? linkedTlsLibraries(native) : [];
+  const linked = libraries
+    .map((library) => inspectBinary(library, { tier: 'symbol', table: options.table }))
+    .filter(({ tls }) => tls.some(({ tier }) => tier !== null));
+  // Beside a library that is seen, another one serves other protocols, as GnuTLS does LDAP in a curl with OpenSSL.
+  const foreign = holdsNone && linked.length === 0 ? foreignTlsLibraries(native) : [];
   return {
     ...report,
     launcher: native === path ? null : path,
-    linked: libraries
-      .map((library) => inspectBinary(library, { tier: 'symbol', table: options.table }))
-      .filter(({ tls }) => tls.some(({ tier }) => tier !== null)),
+    linked,
+    unseen: [...tlsVerdicts(report).filter(({ is_captured }) => !is_captured), ...foreignVerdicts(foreign)],
   };
 }
 

@@ -9,10 +9,11 @@ import { type FunctionTable, readFunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
 import type { ElfHeaders, Segment } from './headers.js';
 import { chooseFunctions } from './pattern-tier.js';
+import { findRing } from './ring.js';
 import { search } from './search.js';
 import { anchorNeedles, findByAnchors, locateAnchors } from './string-anchors.js';
-import type { Findings } from './tls-function.js';
-import { readVersions, type Versions, versionNeedles } from './versions.js';
+import { eachRecordLibrary, type Findings } from './tls-function.js';
+import { noVersions, readVersions, type Versions, versionNeedles } from './versions.js';
 import { x8664Code } from './x86-64-code.js';
 
 /** The largest Codex has 245 MiB of code and 60 MiB of read-only data; debug information is not mapped. */
@@ -44,7 +45,11 @@ export function surveyProgram(
     return type === 'load' && (executable || !writable);
   });
   const functions = readFunctionTable(file, headers, map);
-  const nothing = (reason: string): Findings => ({ functions: [], awslc: null, reasons: [reason] });
+  const nothing = (reason: string): Findings => ({
+    functions: [],
+    records: eachRecordLibrary(() => null),
+    reasons: [reason],
+  });
   const { code, text } = divide(segments, functions);
   for (const [what, ranges, limit] of [
     ['code', code, maxCodeBytes],
@@ -53,7 +58,7 @@ export function surveyProgram(
     const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
     if (bytes <= limit) continue;
     return {
-      versions: { codex: null, openssl: null, hasAwslc: false },
+      versions: noVersions,
       patterns: nothing(`${bytes} bytes of ${what}, more than the ${limit} that are searched`),
     };
   }
@@ -98,7 +103,13 @@ export function surveyProgram(
     texts === undefined
       ? { places: new Map(), reasons: [] }
       : findByAnchors({ file, map, functions, machine, texts, users: scan.users });
-  return { versions, patterns: chooseFunctions(scan, anchored, map) };
+  if (!versions.hasRing) return { versions, patterns: chooseFunctions(scan, anchored, map) };
+  const ring = findRing({ file, headers, map, functions, version: versions.ring });
+  const found = {
+    places: new Map([...anchored.places, ...ring.places]),
+    reasons: [...anchored.reasons, ...ring.reasons],
+  };
+  return { versions, patterns: chooseFunctions(scan, found, map) };
 }
 
 /**

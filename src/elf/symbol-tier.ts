@@ -6,7 +6,15 @@ import { type FileRange, readDynamicSection } from './dynamic.js';
 import type { BinaryFile } from './file.js';
 import type { ElfHeaders, Section } from './headers.js';
 import { search } from './search.js';
-import { awslcSymbolNames, type Findings, symbolName, type TlsFunction } from './tls-function.js';
+import {
+  eachRecordLibrary,
+  type Findings,
+  type RecordAnswer,
+  type RecordLibraryName,
+  recordFunctions,
+  symbolName,
+  type TlsFunction,
+} from './tls-function.js';
 
 const symbolBytes = 24;
 const windowBytes = 1024 * 1024 - ((1024 * 1024) % symbolBytes);
@@ -24,12 +32,40 @@ const opensslFunctions: readonly Pick<TlsFunction, 'name' | 'isEx'>[] = [
   { name: 'ssl_read', isEx: false },
   { name: 'ssl_do_handshake', isEx: false },
 ];
-const awslcNames: readonly string[] = Object.values(awslcSymbolNames);
-const wantedNames = [...opensslFunctions.map(symbolName), ...awslcNames];
 
-/** What aws-lc's Rust packages put before each name of theirs, so that several versions go into one program. */
-const awslcPrefix = /aws_lc_(?:fips_)?\d+_\d+_\d+_$/;
-const maxPrefixBytes = 40;
+interface WantedName {
+  /** What the rest of the program calls the function. */
+  name: string;
+  /** What the string table is searched for. */
+  needle: Buffer;
+  /** What the whole symbol must look like; undefined: the needle is its end, and the beginning is of no matter. */
+  symbol: RegExp | undefined;
+}
+
+// A name may be the end of a longer one (linkers merge tails), so only its end is marked by a NUL.
+const opensslNames = opensslFunctions
+  .map(symbolName)
+  .map((name): WantedName => ({ name, needle: Buffer.from(`${name}\0`), symbol: undefined }));
+// aws-lc's Rust packages put their version before each name, so that several go into one program. Without that it may
+// be BoringSSL's, whose data is seen one layer above.
+const awslcNames = recordFunctions('aws-lc').map(
+  ([, name]): WantedName => ({
+    name,
+    needle: Buffer.from(`${name}\0`),
+    symbol: new RegExp(`^aws_lc_(?:fips_)?\\d+_\\d+_\\d+_${name}$`),
+  }),
+);
+// Rust writes a path with the length of each part before it, in its older form and in its newer one.
+const ringNames = recordFunctions('ring').map(([key, name]): WantedName => {
+  const path = `9algorithm${key.length}${key}`;
+  return {
+    name,
+    needle: Buffer.from(path),
+    symbol: new RegExp(`^_(?:ZN4ring4aead${path}17h[0-9a-f]{16}E|RN\\w{1,40}4ring4aead${path})$`),
+  };
+});
+const wantedNames = [...opensslNames, ...awslcNames, ...ringNames];
+const maxSymbolBytes = 128;
 
 interface SymbolTable {
   table: FileRange;
@@ -54,22 +90,24 @@ export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: Addres
     }
   }
   const offsetsOf = (name: string) => [...(offsetsByName.get(name) ?? [])].sort((a, b) => a - b);
-  const [seal, ...otherSeals] = offsetsOf(awslcSymbolNames.aead_seal);
-  const [open, ...otherOpens] = offsetsOf(awslcSymbolNames.aead_open);
-  const isOnce = otherSeals.length === 0 && otherOpens.length === 0;
   const functions = opensslFunctions.flatMap((one) =>
     offsetsOf(symbolName(one)).map((offset): TlsFunction => ({ ...one, offset, confidence: 'high' })),
   );
-  // Where the names of one library were left in, those of the other would have been, too.
-  const none = functions.length > 0 && isOnce ? null : undefined;
-  return {
-    functions,
-    awslc:
-      seal === undefined || open === undefined || !isOnce
-        ? none
-        : { offsets: { aead_seal: seal, aead_open: open }, confidence: 'high' },
-    reasons: isOnce ? [] : ['it holds more than one aws-lc'],
+  const reasons: string[] = [];
+  const recordsOf = (library: RecordLibraryName): RecordAnswer => {
+    const found = recordFunctions(library).map(([key, name]) => ({ key, offsets: offsetsOf(name) }));
+    if (found.some(({ offsets }) => offsets.length > 1)) {
+      reasons.push(`it holds more than one ${library}`);
+      return undefined;
+    }
+    const offsets = found.flatMap(({ key, offsets: [offset] }): [string, number][] =>
+      offset === undefined ? [] : [[key, offset]],
+    );
+    if (offsets.length === found.length) return { offsets: Object.fromEntries(offsets), confidence: 'high' };
+    // Where the names of one library were left in, those of the others would have been, too.
+    return functions.length > 0 ? null : undefined;
   };
+  return { functions, records: eachRecordLibrary(recordsOf), reasons };
 }
 
 /** .symtab and .dynsym by the section headers; without any, .dynsym as the loader finds it. */
@@ -119,22 +157,24 @@ function* definitions(
 
 /** Which wanted name stands at which index of the string table. */
 function wantedNameIndexes(file: BinaryFile, names: FileRange): Map<number, string> {
-  // A name may be the end of a longer one (linkers merge tails), so only its end is marked by a NUL.
-  const needles = wantedNames.map((name) => Buffer.from(`${name}\0`));
+  const needles = wantedNames.map(({ needle }) => needle);
   const places = search(file, [{ offset: names.offset, length: names.size, needles }]);
   const nameByIndex = new Map<number, string>();
-  for (const [which, needle] of needles.entries()) {
-    const name = wantedNames[which];
-    if (name === undefined) continue;
+  for (const { name, needle, symbol } of wantedNames) {
     for (const offset of places.get(needle) ?? []) {
-      if (!awslcNames.includes(name)) {
-        nameByIndex.set(offset - names.offset, name);
+      const index = offset - names.offset;
+      if (symbol === undefined) {
+        nameByIndex.set(index, name);
         continue;
       }
-      // Without the prefix it may be BoringSSL's, whose data is seen one layer above.
-      const before = Math.min(maxPrefixBytes, offset - names.offset);
-      const prefix = awslcPrefix.exec(file.read(offset - before, before).toString('latin1'))?.[0];
-      if (prefix !== undefined) nameByIndex.set(offset - prefix.length - names.offset, name);
+      const before = Math.min(maxSymbolBytes, index);
+      const length = Math.min(before + maxSymbolBytes, names.offset + names.size - offset + before);
+      const around = file.read(offset - before, length).toString('latin1');
+      const start = around.lastIndexOf('\0', before - 1) + 1;
+      const end = around.indexOf('\0', before);
+      if (symbol.test(around.slice(start, end === -1 ? undefined : end))) {
+        nameByIndex.set(index - before + start, name);
+      }
     }
   }
   return nameByIndex;

@@ -16,14 +16,48 @@ export interface TlsFunction {
   confidence: Confidence;
 }
 
+/**
+ * The libraries that encrypt whole TLS records for rustls, and the functions by which they do: by the names that these
+ * have in tables, the names that they have in the library.
+ */
+export const recordSymbols = {
+  'aws-lc': { aead_seal: 'EVP_AEAD_CTX_seal', aead_open: 'EVP_AEAD_CTX_open' },
+  ring: {
+    aes_gcm_seal: 'ring::aead::aes_gcm_seal',
+    aes_gcm_open: 'ring::aead::aes_gcm_open',
+    chacha20_poly1305_seal: 'ring::aead::chacha20_poly1305_seal',
+    chacha20_poly1305_open: 'ring::aead::chacha20_poly1305_open',
+  },
+} as const;
+
+export type RecordLibraryName = keyof typeof recordSymbols;
+export const recordLibraryNames: readonly RecordLibraryName[] = ['aws-lc', 'ring'];
+
+/** File offsets of all functions of a record library, by their names in tables. */
+export type RecordOffsets = Readonly<Record<string, number>>;
+
+interface RecordFinding {
+  offsets: RecordOffsets;
+  confidence: Confidence;
+}
+
+/** Null when the library is not there, or not all of its functions are; undefined when the tier cannot tell. */
+export type RecordAnswer = RecordFinding | null | undefined;
+
 /** What one tier found. */
 export interface Findings {
   /** Of OpenSSL, and of libraries with its interface. */
   functions: TlsFunction[];
-  /** Of aws-lc: null when there is none; undefined when the tier cannot tell. */
-  awslc: { offsets: AwslcOffsets; confidence: Confidence } | null | undefined;
+  records: Record<RecordLibraryName, RecordAnswer>;
   /** Why something is missing, a phrase each. */
   reasons: string[];
+}
+
+/** One answer for each record library. */
+export function eachRecordLibrary<T>(
+  answer: (library: RecordLibraryName) => T,
+): Record<RecordLibraryName, T> {
+  return { 'aws-lc': answer('aws-lc'), ring: answer('ring') };
 }
 
 /** One write and one read function, each flagged. Null: that function was not found. */
@@ -35,13 +69,6 @@ export interface OpensslOffsets {
   read_is_ex: boolean;
 }
 
-export interface AwslcOffsets {
-  /** EVP_AEAD_CTX_seal */
-  aead_seal: number;
-  /** EVP_AEAD_CTX_open */
-  aead_open: number;
-}
-
 const symbolNames = { ssl_write: 'SSL_write', ssl_read: 'SSL_read', ssl_do_handshake: 'SSL_do_handshake' };
 
 /** The name that the function has in OpenSSL. */
@@ -49,8 +76,10 @@ export function symbolName({ name, isEx }: Pick<TlsFunction, 'name' | 'isEx'>): 
   return isEx ? `${symbolNames[name]}_ex` : symbolNames[name];
 }
 
-/** The names that aws-lc's functions have in its headers. */
-export const awslcSymbolNames = { aead_seal: 'EVP_AEAD_CTX_seal', aead_open: 'EVP_AEAD_CTX_open' } as const;
+/** The functions of a record library: the name in tables first, then the name in the library. */
+export function recordFunctions(library: RecordLibraryName): [key: string, symbol: string][] {
+  return Object.entries(recordSymbols[library]);
+}
 
 /** Where a function is there in both variants, the `_ex` one is given. */
 export function opensslOffsets(functions: readonly TlsFunction[]): OpensslOffsets {

@@ -13,6 +13,7 @@ import type {
   MissingReason,
   TlsEvent,
 } from './event.js';
+import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
 import {
   type Bytes,
   procEvent,
@@ -102,31 +103,34 @@ function tag(field: number, wireType: number): number {
 
 function wireBase(event: EvidenceEvent): Partial<WireEvent> {
   const time = toUint64(event.timeNs);
+  const end = 'endNs' in event ? toUint64(event.endNs) : time;
   return {
     pid: event.pid,
     threadId: event.tid,
     processKname: toBytes(event.comm),
     startTime: time,
-    endTime: time,
+    endTime: end,
     aiAgentRootPid: event.rootPid,
   };
 }
 
 function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
+  if (isOperation(event)) return wireOperation(event);
   switch (event.kind) {
     case 'fork':
-      return wireLifecycle(event);
+      return { ...wireLifecycle(event), processDetail: wireDetail(event) };
     case 'exec':
       return {
         ...wireLifecycle(event),
         processDetail: {
+          ...wireDetail(event),
           argv: event.argv.map(toBytes),
           argvMissing: toUint64(event.argvMissing),
           environment: Object.entries(event.environment).map(([name, value]) => toBytes(`${name}=${value}`)),
         },
       };
     case 'exit': {
-      const detail: WireProcessDetail = { argv: [], argvMissing: ZERO, environment: [] };
+      const detail = wireDetail(event);
       if (event.exitCode !== undefined) detail.exitCode = event.exitCode;
       if (event.signal !== undefined) detail.signal = event.signal;
       return { ...wireLifecycle(event), processDetail: detail };
@@ -159,6 +163,10 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
     case 'capture-end':
       return { captureEnd: { reason: event.reason } };
   }
+}
+
+function wireDetail({ cwd }: ForkEvent | ExecEvent | ExitEvent): WireProcessDetail {
+  return { argv: [], argvMissing: ZERO, environment: [], cwd: toBytes(cwd ?? '') };
 }
 
 function wireLifecycle(event: ForkEvent | ExecEvent | ExitEvent): Partial<WireEvent> {
@@ -217,6 +225,8 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
     };
   }
   if (wire.captureEnd) return { kind: 'capture-end', ...base, reason: wire.captureEnd.reason };
+  const operation = fromWireOperation(base, wire);
+  if (operation !== undefined) return operation;
   if (wire.procLifecycleEventData) {
     return lifecycleFromWire(base, wire.procLifecycleEventData, wire.processDetail);
   }
@@ -258,9 +268,10 @@ function lifecycleFromWire(
   detail: WireProcessDetail | null | undefined,
 ): EvidenceEvent | UnknownEvent {
   const { parentPid, uid, gid } = lifecycle;
+  const cwd = detail && detail.cwd.length > 0 ? { cwd: toText(detail.cwd) } : {};
   switch (LIFECYCLE_KINDS[lifecycle.lifecycleType]) {
     case 'fork':
-      return { kind: 'fork', ...base, parentPid, uid, gid };
+      return { kind: 'fork', ...base, parentPid, uid, gid, ...cwd };
     case 'exec':
       return {
         kind: 'exec',
@@ -268,6 +279,7 @@ function lifecycleFromWire(
         parentPid,
         uid,
         gid,
+        ...cwd,
         execPath: toText(lifecycle.execPath),
         // A recording by DeepFlow itself has only the joined command line.
         argv: detail ? detail.argv.map(toText) : [toText(lifecycle.cmdline)],
@@ -281,6 +293,7 @@ function lifecycleFromWire(
         parentPid,
         uid,
         gid,
+        ...cwd,
         ...(typeof detail?.exitCode === 'number' ? { exitCode: detail.exitCode } : {}),
         ...(typeof detail?.signal === 'number' ? { signal: detail.signal } : {}),
       };

@@ -21,9 +21,9 @@ export type MissingReason = 'over-limit' | 'unreadable';
 export interface TlsEvent extends EventBase {
   kind: 'tls';
   direction: Direction;
-  /** `openssl`: what the program wrote or read. `aws-lc`: the inner plaintext of a TLS record. */
+  /** `openssl`: what the program wrote or read. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
   library: string;
-  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of `aws-lc`. */
+  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of the others. */
   connection: bigint;
   /** Position of the first byte in this direction of the connection. A gap to the previous event is loss. */
   offset: number;
@@ -31,7 +31,7 @@ export interface TlsEvent extends EventBase {
   /** Bytes from `offset` on that the call moved and that were not recorded; then `data` is empty. */
   missing: number;
   missingReason?: MissingReason;
-  /** Of `aws-lc`: what is authenticated beside the data, 5 bytes for TLS 1.3 and 13 for TLS 1.2. */
+  /** Of `aws-lc` and `ring`: what is authenticated beside the data, 5 bytes for TLS 1.3 and 13 for TLS 1.2. */
   additionalData?: Uint8Array;
 }
 
@@ -40,6 +40,8 @@ export interface ForkEvent extends EventBase {
   parentPid: number;
   uid: number;
   gid: number;
+  /** The working directory, where it is known. */
+  cwd?: string;
 }
 
 export interface ExecEvent extends EventBase {
@@ -47,6 +49,8 @@ export interface ExecEvent extends EventBase {
   parentPid: number;
   uid: number;
   gid: number;
+  /** The working directory, where it is known. */
+  cwd?: string;
   execPath: string;
   /** Bytes decoded as UTF-8 with replacement; argument boundaries kept. */
   argv: string[];
@@ -61,9 +65,135 @@ export interface ExitEvent extends EventBase {
   parentPid: number;
   uid: number;
   gid: number;
+  /** The working directory, where it is known. */
+  cwd?: string;
   /** Undefined when a signal ended the process. */
   exitCode?: number;
   signal?: number;
+}
+
+/** What an operation has in common: it began at `timeNs`, and the call returned at `endNs` with `errno` (0: success). */
+interface OperationBase extends EventBase {
+  endNs: bigint;
+  errno: number;
+}
+
+/** The file that an operation was about. */
+export interface FileRef {
+  /** Absolute, as the mount namespace of the process has it. */
+  path: string;
+  /** Whether `path` holds something that the kernel did not tell: a `..` taken back, a part that was cut. */
+  pathInferred: boolean;
+  /** 0 where they are not known. */
+  inode: number;
+  device: number;
+  fileType: FileType;
+  /** Permission bits of the inode, where known. */
+  mode?: number;
+}
+
+export type FileType = 'unknown' | 'regular' | 'virtual' | 'network';
+
+export type FileOperation =
+  | 'open'
+  | 'create'
+  | 'delete'
+  | 'rename'
+  | 'mkdir'
+  | 'rmdir'
+  | 'link'
+  | 'symlink'
+  | 'truncate'
+  | 'allocate'
+  | 'chmod'
+  | 'chown'
+  | 'map';
+
+/**
+ * A system call that changed a file or its name, or tried to. `open` is one for writing that made no new file, `map` a
+ * shared, writable mapping: what is written through it is not seen.
+ */
+export interface FileOpEvent extends OperationBase, FileRef {
+  kind: 'file-op';
+  operation: FileOperation;
+  /** Of the caller. */
+  uid: number;
+  gid: number;
+  /** rename, link: the new path. symlink: what the link says, as given. */
+  target?: string;
+  /** chmod, and what creates: the permission bits that were asked for. */
+  wantedMode?: number;
+  /** chown: 4294967295 leaves the owner as it is. */
+  ownerUid?: number;
+  ownerGid?: number;
+  /** open, create by open: the flags of open(2). rename, link: those of renameat2(2) and linkat(2). */
+  flags?: number;
+  /** truncate: the new length. */
+  length?: number;
+}
+
+/** What a thread has read from or written to one file without a pause of 100 ms. */
+export interface FileIoEvent extends OperationBase, FileRef {
+  kind: 'file-io';
+  operation: 'read' | 'write';
+  bytes: number;
+  /** Calls. */
+  count: number;
+  /** Time inside the calls. */
+  durationNs: bigint;
+  /** The largest position at which a call began. */
+  offset: number;
+}
+
+/** Bytes written to a rollout file. */
+export interface FileContentEvent extends EventBase {
+  kind: 'file-content';
+  path: string;
+  inode: number;
+  device: number;
+  offset: number;
+  data: Uint8Array;
+  /** Bytes from `offset` on that were written and could not be recorded; then `data` is empty. */
+  missing: number;
+  /** `write`: as the call handed them over. `file`: read from the file afterwards. */
+  source: 'write' | 'file';
+}
+
+export type PermOperation =
+  | 'setuid'
+  | 'setgid'
+  | 'setreuid'
+  | 'setregid'
+  | 'setresuid'
+  | 'setresgid'
+  | 'capset';
+
+export interface PermOpEvent extends OperationBase {
+  kind: 'perm-op';
+  operation: PermOperation;
+  /** The real ids before the call. */
+  uid: number;
+  gid: number;
+  /** The arguments in their order; 4294967295 leaves an id as it is. Empty for capset. */
+  ids: number[];
+  /** capset: the sets that were asked for, as masks. */
+  capabilities?: { effective: bigint; permitted: bigint; inheritable: bigint };
+}
+
+export interface ConnectEvent extends OperationBase {
+  kind: 'connect';
+  family: number;
+  /** An IP address, or the path of a Unix socket (`@name` for an abstract one); empty for other families. */
+  address: string;
+  port: number;
+}
+
+/** An exec that the kernel refused. */
+export interface ExecFailedEvent extends OperationBase {
+  kind: 'exec-failed';
+  uid: number;
+  gid: number;
+  execPath: string;
 }
 
 export interface CaptureStartEvent extends EventBase {
@@ -104,6 +234,12 @@ export interface CaptureEndEvent extends EventBase {
 
 export type EvidenceEvent =
   | TlsEvent
+  | FileOpEvent
+  | FileIoEvent
+  | FileContentEvent
+  | PermOpEvent
+  | ConnectEvent
+  | ExecFailedEvent
   | ForkEvent
   | ExecEvent
   | ExitEvent

@@ -22,6 +22,9 @@ export interface WireEvent {
   endTime: Uint64;
   eventType: number;
   aiAgentRootPid: number;
+  ioEventData?: WireIo | null;
+  fileOpEventData?: WireFileOp | null;
+  permOpEventData?: WirePermOp | null;
   procLifecycleEventData?: WireLifecycle | null;
   tlsData?: WireTls | null;
   processDetail?: WireProcessDetail | null;
@@ -29,6 +32,8 @@ export interface WireEvent {
   loss?: { counters: { reason: string; events: Uint64; pid: number }[] } | null;
   checkpoint?: { sha256: Bytes; frames: Uint64; bytes: Uint64 } | null;
   captureEnd?: { reason: string } | null;
+  operationDetail?: WireOperation | null;
+  fileContent?: WireContent | null;
 }
 
 export interface WireLifecycle {
@@ -49,6 +54,71 @@ export interface WireProcessDetail {
   environment: Bytes[];
   exitCode?: number | null;
   signal?: number | null;
+  cwd: Bytes;
+}
+
+export interface WireIo {
+  bytesCount: number;
+  operation: number;
+  latency: Uint64;
+  filename: Bytes;
+  offBytes: Uint64;
+  fileDir: Bytes;
+  fileType: number;
+  accessPermission: number;
+}
+
+export interface WireFileOp {
+  opType: number;
+  pid: number;
+  uid: number;
+  gid: number;
+  mode: number;
+  timestamp: Uint64;
+  filename: Bytes;
+}
+
+export interface WirePermOp {
+  opType: number;
+  pid: number;
+  oldUid: number;
+  oldGid: number;
+  newUid: number;
+  newGid: number;
+  timestamp: Uint64;
+}
+
+export interface WireOperation {
+  operation: number;
+  errno: number;
+  inode: Uint64;
+  device: number;
+  fileType: number;
+  pathInferred: boolean;
+  mode?: number | null;
+  target?: Bytes | null;
+  flags?: Uint64 | null;
+  length?: Uint64 | null;
+  wantedMode?: number | null;
+  callerUid: number;
+  callerGid: number;
+  eventCount: Uint64;
+  bytes: Uint64;
+  ids: number[];
+  capabilities: Uint64[];
+  addressFamily: number;
+  address: Bytes;
+  port: number;
+}
+
+export interface WireContent {
+  path: Bytes;
+  inode: Uint64;
+  device: number;
+  offset: Uint64;
+  data: Bytes;
+  missing: Uint64;
+  readBack: boolean;
 }
 
 export interface WireTls {

@@ -8,14 +8,22 @@ export type AnomalyKind =
   | 'stream-gap'
   /** Bytes came again at an offset already passed. */
   | 'repeated-bytes'
-  /** A connection that carries something other than a client's HTTP/1.1. */
-  | 'not-http1'
+  /** A connection that carries something other than a client's HTTP. */
+  | 'not-http'
   /** Calls of an AEAD function that encrypt something other than TLS records. */
   | 'not-tls'
   /** Directions of connections put together by their order alone, where others were possible. */
   | 'inferred-pairing'
   /** HTTP or WebSocket framing was lost, by a gap or by malformed bytes. */
   | 'framing-lost'
+  /** Header fields of HTTP/2 that refer to earlier ones, which were not seen. */
+  | 'unknown-header-fields'
+  /** Header blocks of HTTP/2 that cannot be read: the fields of those that follow may not be known. */
+  | 'malformed-headers'
+  /** Header fields, blocks of them or streams of HTTP/2 above a limit; what was above it is left out. */
+  | 'headers-over-limit'
+  /** Responses that a server promised unasked; they are not read. */
+  | 'server-push'
   /** A response without a request, a request whose response is lost, or a message of a socket whose client is not known. */
   | 'unpaired-message'
   /** A body in a content coding that is not undone. */
@@ -32,13 +40,15 @@ export type AnomalyKind =
   | 'no-thread'
   /** A request continues a response that is not in the evidence: what came before it is missing. */
   | 'unknown-previous-response'
+  /** Commands of code cells put to one of several that ran at the time. */
+  | 'inferred-cell'
   /** An item that the reference refuses; it is kept beside the others. */
   | 'unsupported-item'
   /** The same id for two different things; the second keeps no event of its own. */
   | 'duplicate-id';
 
 /** Kinds that mark how something was told, and not that anything is missing. */
-export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing']);
+export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing', 'inferred-cell']);
 
 export interface Anomaly {
   kind: AnomalyKind;

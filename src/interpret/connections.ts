@@ -5,11 +5,15 @@ import type { TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
-import { RequestStream, ResponseStream } from './connection.js';
 import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
+import { RequestStream } from './request-stream.js';
+import { ResponseStream } from './response-stream.js';
 
 type Direction = TlsEvent['direction'];
+
+/** The handshake message with which a server begins to use a connection's keys. */
+const NEW_SESSION_TICKET = 4;
 
 /** Where the bytes of one source in the evidence go. */
 interface Channel {
@@ -69,8 +73,9 @@ export class Connections {
     const place = { pid, connection };
     if (first.direction === 'receive') {
       const found = pairing;
+      if (first.data[0] === NEW_SESSION_TICKET) found.opened(connection);
       const begin = () =>
-        new ResponseStream(place, (stream, head) => found.partner(stream, head), this.#anomalies);
+        new ResponseStream(place, (stream, answer) => found.partner(stream, answer), this.#anomalies);
       return new AeadContext(first, begin, this.#anomalies);
     }
     const requests = pairing;

@@ -42,8 +42,9 @@ interface CallSummary {
 }
 
 /**
- * Follows calls of the Responses API, at `…/responses` below any base path, and the frame of every other exchange.
- * `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of calls `sink` is told.
+ * Follows calls of the Responses API, at `…/responses` and `…/responses/compact` below any base path, and the frame of
+ * every other exchange. `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of
+ * calls `sink` is told.
  */
 export function routeExchanges(
   sink: CallSink,
@@ -54,7 +55,8 @@ export function routeExchanges(
   return {
     exchange(head, where) {
       const isResponses = pathOf(head.target).endsWith('/responses');
-      if (isResponses && head.method === 'POST') {
+      const isCompaction = pathOf(head.target).endsWith('/responses/compact');
+      if ((isResponses || isCompaction) && head.method === 'POST') {
         const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
         begun(call);
         return new HttpCallObserver(call, anomalies);

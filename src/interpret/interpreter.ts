@@ -28,7 +28,8 @@ export interface InterpretResult {
 
 /** The schema of the trace bundles that are written. */
 const SCHEMA_VERSION = 2;
-const TURN = 'turn';
+/** Other kinds, such as warm-ups, are no part of a thread's story. */
+const TOLD_KINDS = new Set(['turn', 'compaction']);
 
 export class Interpreter {
   readonly #open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter;
@@ -110,15 +111,14 @@ export class Interpreter {
     const { ids } = call;
     if (ids === undefined || this.#shared === undefined) return;
     const { threadId, turnId, sessionId, subagentKind, requestKind } = ids;
-    // Warm-ups and compactions are no inferences of a turn.
-    if (call.isWarmUp || (requestKind !== undefined && requestKind !== TURN)) return;
+    if (call.isWarmUp || (requestKind !== undefined && !TOLD_KINDS.has(requestKind))) return;
     if (threadId === undefined || turnId === undefined) {
       this.#anomalies.add('no-thread', `process ${call.pid}, model ${call.model ?? 'unknown'}`);
       return;
     }
     // Only agents that a thread spawned share its bundle; a review, say, is a rollout of its own.
     const root = subagentKind === 'thread_spawn' ? (sessionId ?? threadId) : threadId;
-    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, ids);
+    const thread = this.#rollout(root, call.startedNs, this.#shared).thread(threadId, ids, call, request);
     this.#threadOf.set(call, thread);
     thread.requested(call, request, turnId);
   }

@@ -1,4 +1,4 @@
-// Who is told what happens on the connections, and when. The shapes only: connection.ts tells, and exchange.ts chooses
+// Who is told what happens on the connections, and when. The shapes only: request-stream.ts and response-stream.ts tell, and exchange.ts chooses
 // who listens.
 
 import type { MessageEnd } from '../protocol/http1.js';
@@ -35,6 +35,8 @@ export interface Where {
   pid: number;
   connection: bigint;
   timeNs: bigint;
+  /** On the connection: the stream of HTTP/2, or how many calls came before on the same WebSocket. */
+  place?: number;
 }
 
 /** Chooses who follows what begins. */

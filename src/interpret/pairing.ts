@@ -4,12 +4,18 @@
 import { field, type ResponseHead } from '../protocol/http1-head.js';
 import { expectedAccept } from '../protocol/websocket-handshake.js';
 import type { Anomalies } from './anomalies.js';
-import type { RequestStream, ResponseStream } from './connection.js';
+import type { Outstanding, RequestStream } from './request-stream.js';
+import type { Answer, ResponseStream } from './response-stream.js';
 
 /** The request streams of one process. */
 export class Pairing {
   readonly #anomalies: Anomalies;
   readonly #partners = new WeakMap<RequestStream, ResponseStream>();
+  /** By receiving context: whose connection it was opened for. */
+  readonly #openedFor = new Map<bigint, { stream: RequestStream; isOnly: boolean }>();
+  readonly #taken = new WeakSet<RequestStream>();
+  /** Receiving contexts that were opened before their connection had sent anything. */
+  #early: bigint[] = [];
   #requests: RequestStream[] = [];
 
   constructor(anomalies: Anomalies) {
@@ -17,17 +23,32 @@ export class Pairing {
   }
 
   add(stream: RequestStream): RequestStream {
-    this.#requests = this.#requests.filter((known) => !known.isFinished || known.waiting !== undefined);
+    this.#requests = this.#requests.filter((known) => !known.isFinished || known.isWaiting);
     this.#requests.push(stream);
+    const early = this.#early.shift();
+    if (early !== undefined) this.#take(early, [stream]);
     return stream;
   }
 
   /**
-   * Whose oldest waiting request `head` answers, or without a head whose socket was open before the capture;
-   * undefined when none can be.
+   * The server is heard for the first time in `context`. It answers a handshake at once, a request maybe long after:
+   * connections are opened in the order in which their servers are first heard.
    */
-  partner(responses: ResponseStream, head: ResponseHead | undefined): RequestStream | undefined {
-    const found = head === undefined ? this.#findJoined(responses) : this.#find(responses, head);
+  opened(context: bigint): void {
+    const free = this.#requests.filter((stream) => !stream.isFinished && !this.#taken.has(stream));
+    if (free.length === 0) this.#early.push(context);
+    else this.#take(context, free);
+  }
+
+  #take(context: bigint, [stream, ...others]: RequestStream[]): void {
+    if (stream === undefined) return;
+    this.#taken.add(stream);
+    this.#openedFor.set(context, { stream, isOnly: others.length === 0 });
+  }
+
+  /** Whose waiting request `answer` answers; undefined when none can be. */
+  partner(responses: ResponseStream, answer: Answer): RequestStream | undefined {
+    const found = answer === 'joined socket' ? this.#findJoined(responses) : this.#find(responses, answer);
     if (found !== undefined) this.#partners.set(found, responses);
     return found;
   }
@@ -52,29 +73,41 @@ export class Pairing {
     this.#anomalies.add('inferred-pairing', `${responses.where}: answers ${found.where}, by their order`);
   }
 
-  #find(responses: ResponseStream, head: ResponseHead): RequestStream | undefined {
-    const waiting = this.#requests.filter((stream) => stream.waiting !== undefined);
+  #find(responses: ResponseStream, { head, stream }: Exclude<Answer, string>): RequestStream | undefined {
+    const { partner } = responses;
+    const isKnown = partner !== undefined && this.#partners.get(partner) === responses;
+    // One connection has both directions for as long as it lasts.
+    if (isKnown && partner.isHttp2 && stream !== undefined) return partner;
+    const waiting = this.#requests.flatMap((requests) => {
+      const request = requests.waiting(stream);
+      return request === undefined ? [] : [{ requests, request }];
+    });
     const accept = field(head.headers, 'sec-websocket-accept');
     if (accept !== undefined) {
-      return waiting.find(({ waiting: request }) => expectedAccept(request?.head.headers ?? []) === accept);
+      return waiting.find(({ request }) => expectedAccept(request.head.headers) === accept)?.requests;
     }
-    const { partner } = responses;
-    if (partner?.waiting !== undefined && this.#partners.get(partner) === responses) return partner;
-    const free = waiting.filter((stream) => this.#partners.get(stream)?.isFinished !== false);
+    if (isKnown && partner.waiting(stream) !== undefined) return partner;
+    const opened = this.#openedFor.get(responses.id);
+    if (opened?.stream.waiting(stream) !== undefined && !this.#partners.has(opened.stream)) {
+      if (!opened.isOnly) this.#inferred(responses, opened.stream);
+      return opened.stream;
+    }
+    const free = waiting.filter(({ requests }) => this.#partners.get(requests)?.isFinished !== false);
     const possible = free.length > 0 ? free : waiting;
-    const likely = possible.filter((stream) => expectsEvents(stream) === isEventStream(head));
+    const likely = possible.filter(({ request }) => expectsEvents(request) === isEventStream(head));
     const [first, ...others] = (likely.length > 0 ? likely : possible).sort(byAge);
-    if (first !== undefined && (others.length > 0 || free.length === 0)) this.#inferred(responses, first);
-    return first;
+    if (first === undefined) return undefined;
+    if (others.length > 0 || free.length === 0) this.#inferred(responses, first.requests);
+    return first.requests;
   }
 }
 
-function byAge(a: RequestStream, b: RequestStream): number {
-  return Number((a.waiting?.sinceNs ?? 0n) - (b.waiting?.sinceNs ?? 0n));
+function byAge(a: { request: Outstanding }, b: { request: Outstanding }): number {
+  return Number(a.request.sinceNs - b.request.sinceNs);
 }
 
-function expectsEvents(stream: RequestStream): boolean {
-  return /\btext\/event-stream\b/i.test(field(stream.waiting?.head.headers ?? [], 'accept') ?? '');
+function expectsEvents({ head }: Outstanding): boolean {
+  return /\btext\/event-stream\b/i.test(field(head.headers, 'accept') ?? '');
 }
 
 function isEventStream(head: ResponseHead): boolean {

@@ -11,30 +11,40 @@ export interface ProcessExit {
 
 /** The first process of a tool call: what Codex itself started, not what that started in turn. */
 export interface ToolProcess {
+  callId: string;
   pid: number;
+  /** The command as Codex was asked for it. */
   argv: readonly string[];
   startedNs: bigint;
   exit: ProcessExit | undefined;
 }
 
+/** How the script begins that Codex puts around a login shell's command, to load a snapshot of the shell's settings. */
+const SNAPSHOT_LOADER = '__CODEX_SNAPSHOT_';
+
 export class Processes {
-  readonly #tools = new Map<string, ToolProcess>();
+  /** By thread and call. */
+  readonly #tools = new Map<string, Map<string, ToolProcess>>();
   /** Tool processes that are running, by pid. */
   readonly #running = new Map<number, ToolProcess>();
 
   exec(event: ExecEvent): void {
     const { CODEX_TOOL_CALL_ID: callId, CODEX_THREAD_ID: threadId } = event.environment;
     if (callId === undefined || threadId === undefined) return;
-    const key = toolKey(threadId, callId);
-    if (this.#tools.has(key)) return;
-    const process: ToolProcess = {
-      pid: event.pid,
-      argv: event.argv,
-      startedNs: event.timeNs,
-      exit: undefined,
-    };
-    this.#tools.set(key, process);
-    this.#running.set(event.pid, process);
+    let ofThread = this.#tools.get(threadId);
+    if (ofThread === undefined) {
+      ofThread = new Map();
+      this.#tools.set(threadId, ofThread);
+    }
+    const known = ofThread.get(callId);
+    if (known !== undefined) {
+      if (this.#running.get(event.pid) === known) known.argv = unwrapped(known.argv, event.argv);
+      return;
+    }
+    const { pid, argv, timeNs } = event;
+    const process: ToolProcess = { callId, pid, argv, startedNs: timeNs, exit: undefined };
+    ofThread.set(callId, process);
+    this.#running.set(pid, process);
   }
 
   exit(event: ExitEvent): ProcessExit {
@@ -48,10 +58,20 @@ export class Processes {
   }
 
   tool(threadId: string, callId: string): ToolProcess | undefined {
-    return this.#tools.get(toolKey(threadId, callId));
+    return this.#tools.get(threadId)?.get(callId);
+  }
+
+  /** The first processes of all tool calls of a thread, in the order in which they started. */
+  toolsOf(threadId: string): Iterable<ToolProcess> {
+    return this.#tools.get(threadId)?.values() ?? [];
   }
 }
 
-function toolKey(threadId: string, callId: string): string {
-  return `${threadId}\0${callId}`;
+/** A snapshot loader execs the shell that runs the command; Codex asked for that command in a login shell. */
+function unwrapped(argv: readonly string[], next: readonly string[]): readonly string[] {
+  const [, , script] = argv;
+  const [shell, flag, command] = next;
+  if (script?.startsWith(SNAPSHOT_LOADER) !== true || shell === undefined || command === undefined)
+    return argv;
+  return flag === '-c' && next.length === 3 ? [shell, '-lc', command] : argv;
 }

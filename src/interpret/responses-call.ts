@@ -48,7 +48,7 @@ export class ResponsesCall {
   readonly transport: Transport;
   readonly pid: number;
   readonly connection: bigint;
-  /** Calls before it on the same WebSocket. */
+  /** On the connection: the stream of HTTP/2, or how many calls came before on the same WebSocket. */
   readonly place: number;
   /** When the request began, and when the last piece of the response was received. */
   readonly startedNs: bigint;
@@ -71,7 +71,7 @@ export class ResponsesCall {
 
   constructor(
     head: RequestHead,
-    where: Where & { transport: Transport; place?: number },
+    where: Where & { transport: Transport },
     sink: CallSink,
     anomalies: Anomalies,
   ) {

@@ -3,9 +3,11 @@
 
 import type { EventContext, TraceBundleWriter } from '../trace/bundle-writer.js';
 import type { RawEventPayload, RawPayloadKind, RawPayloadRef, RolloutStatus } from '../trace/raw-event.js';
+import { Agents } from './agents.js';
 import type { Anomalies } from './anomalies.js';
 import type { Processes } from './processes.js';
 import type { Redactor } from './redact.js';
+import type { CallRequest, ResponsesCall } from './responses-call.js';
 import { Thread } from './thread.js';
 import { later, toMs } from './time.js';
 import { type Place, Timeline } from './timeline.js';
@@ -22,6 +24,7 @@ export interface Shared {
 export class Rollout {
   readonly rootThreadId: string;
   readonly shared: Shared;
+  readonly agents = new Agents(this);
   readonly #traceId: string;
   readonly #writer: TraceBundleWriter;
   readonly #startedNs: bigint;
@@ -29,6 +32,7 @@ export class Rollout {
   readonly #threads = new Map<string, Thread>();
   /** Ids taken by an inference, a turn or a tool call: the reference refuses a second use. */
   readonly #claimed = new Set<string>();
+  #compactionRequests = 0;
 
   constructor(
     rootThreadId: string,
@@ -48,10 +52,11 @@ export class Rollout {
     return this.#threads.values();
   }
 
-  thread(threadId: string, ids: WireIds): Thread {
+  /** The thread of `call`. */
+  thread(threadId: string, ids: WireIds, call: ResponsesCall, request: CallRequest): Thread {
     let thread = this.#threads.get(threadId);
     if (thread === undefined) {
-      thread = new Thread(this, threadId, ids);
+      thread = new Thread(this, threadId, ids, call, request);
       this.#threads.set(threadId, thread);
     }
     return thread;
@@ -66,6 +71,12 @@ export class Rollout {
     }
     this.#claimed.add(key);
     return true;
+  }
+
+  /** Codex numbers its requests for a shorter history within a bundle. */
+  nextCompactionRequestId(): string {
+    this.#compactionRequests += 1;
+    return `compaction_request:${this.#compactionRequests}`;
   }
 
   /** Writes a payload file. A string is JSON text to keep as it is. */
@@ -84,6 +95,7 @@ export class Rollout {
    */
   finish(captureEndNs: bigint | undefined): void {
     for (const thread of this.#threads.values()) thread.finish();
+    this.agents.finish([...this.#threads.values()]);
     this.#write(this.#startedNs, {
       type: 'rollout_started',
       trace_id: this.#traceId,

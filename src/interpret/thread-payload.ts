@@ -6,7 +6,7 @@ import { type JsonObject, stringAt } from './json.js';
 import { isSupported } from './model-item.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
-import { type WireIds, workingDirectory } from './wire-ids.js';
+import type { WireIds } from './wire-ids.js';
 
 /**
  * The body as it was sent; re-emitted only when it holds what the reference refuses: unknown items, or a response to
@@ -28,13 +28,18 @@ export function requestPayload(
   });
 }
 
-export function responsePayload(rollout: Rollout, call: ResponsesCall): RawPayloadRef {
+/** `items` are all that the response brought. */
+export function responsePayload(
+  rollout: Rollout,
+  call: ResponsesCall,
+  items: readonly JsonObject[],
+): RawPayloadRef {
   return rollout.payload('inference_response', {
     response_id: call.responseId ?? null,
     upstream_request_id: call.upstreamRequestId ?? null,
     token_usage: call.usage ?? null,
-    output_items: call.items.filter(isSupported),
-    ...setAside(rollout, call.items),
+    output_items: items.filter(isSupported),
+    ...setAside(rollout, items),
   });
 }
 
@@ -53,21 +58,20 @@ export function partialPayload(rollout: Rollout, call: ResponsesCall): RawPayloa
 /** What the wire tells of a thread, in the shape of the metadata that Codex records at its start. */
 export function threadMetadata(
   rollout: Rollout,
-  thread: { id: string; agentPath: string; ids: WireIds },
-  call: ResponsesCall,
-  request: CallRequest,
+  thread: { id: string; agentPath: string; ids: WireIds; model: string | undefined },
+  { cwd, provider, nickname }: { cwd: string | undefined; provider: string; nickname: string | null },
 ): RawPayloadRef {
   const task = thread.agentPath.split('/').at(-1);
   return rollout.payload('session_metadata', {
     thread_id: thread.id,
     agent_path: thread.agentPath,
     task_name: task === undefined || task === 'root' ? null : task,
-    nickname: null,
+    nickname,
     agent_role: null,
-    session_source: sessionSource(thread.ids, thread.agentPath),
-    cwd: workingDirectory(request.input) ?? null,
-    model: call.model ?? null,
-    provider_name: providerName(call),
+    session_source: sessionSource(thread.ids, thread.agentPath, nickname),
+    cwd: cwd ?? null,
+    model: thread.model ?? null,
+    provider_name: provider,
   });
 }
 
@@ -78,13 +82,13 @@ export function providerName(call: ResponsesCall): string {
 }
 
 /** Who started the thread; null when the wire does not tell. */
-function sessionSource(ids: WireIds, agentPath: string): JsonObject | null {
+function sessionSource(ids: WireIds, agentPath: string, nickname: string | null): JsonObject | null {
   if (ids.subagentKind === undefined) return null;
   if (ids.subagentKind !== 'thread_spawn' || ids.parentThreadId === undefined) {
     return { subagent: ids.subagentKind };
   }
   const spawn = { parent_thread_id: ids.parentThreadId, agent_path: agentPath };
-  return { subagent: { thread_spawn: { ...spawn, agent_nickname: null, agent_role: null } } };
+  return { subagent: { thread_spawn: { ...spawn, agent_nickname: nickname, agent_role: null } } };
 }
 
 /** Items that would make the reference reject the bundle stay in the payload under a name of their own. */

@@ -5,9 +5,10 @@ import type { RawEventPayload } from '../trace/raw-event.js';
 
 /**
  * Where an event stands among those of the same nanosecond. What a new request ends comes before what it
- * begins; what follows from a response comes after it.
+ * begins; what the model says in a response comes after it, and then what follows from that.
  */
-export type Place = 'before' | 'at' | 'after';
+export type Place = (typeof PLACES)[number];
+const PLACES = ['before', 'at', 'said', 'after'] as const;
 
 export interface TimedEvent {
   timeNs: bigint;
@@ -17,7 +18,7 @@ export interface TimedEvent {
 }
 
 export class Timeline {
-  readonly #events: Record<Place, TimedEvent[]> = { before: [], at: [], after: [] };
+  readonly #events: Record<Place, TimedEvent[]> = { before: [], at: [], said: [], after: [] };
 
   add(event: TimedEvent, place: Place = 'at'): void {
     this.#events[place].push(event);
@@ -25,10 +26,8 @@ export class Timeline {
 
   /** All events by time; those of one time and place in the order in which they were added. */
   sorted(): TimedEvent[] {
-    const { before, at, after } = this.#events;
+    const events = PLACES.flatMap((place) => this.#events[place]);
     // Array.prototype.sort is stable.
-    return [...before, ...at, ...after].sort((a, b) =>
-      a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0,
-    );
+    return events.sort((a, b) => (a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0));
   }
 }

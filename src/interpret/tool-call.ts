@@ -2,23 +2,22 @@
 // Pure functions over items; when a call starts and ends is thread.ts.
 
 import type { ToolCallKind, ToolCallSummary } from '../trace/raw-event.js';
-import { type JsonObject, objectAt, stringAt } from './json.js';
+import { arrayAt, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
 
 /** A call that the model has asked for. */
 export interface RequestedTool {
   callId: string;
+  name: string;
+  namespace: string | null;
   kind: ToolCallKind;
   summary: ToolCallSummary;
   invocation: { tool_name: string; tool_namespace: string | null; payload: JsonObject };
 }
 
 /** What came back for a call. */
-export interface ToolOutput {
-  callId: string;
+export interface ToolResult {
   status: 'completed' | 'failed';
   result: JsonObject;
-  /** The output when it is plain text. */
-  text: string | undefined;
 }
 
 /** Characters of the input that a summary shows. */
@@ -37,7 +36,6 @@ const KINDS: Readonly<Record<string, Exclude<ToolCallKind['type'], 'mcp' | 'othe
   image_query: 'image_generation',
   spawn_agent: 'spawn_agent',
   send_message: 'send_message',
-  send_input: 'send_message',
   followup_task: 'assign_agent_task',
   wait_agent: 'wait_agent',
   close_agent: 'close_agent',
@@ -84,6 +82,8 @@ function requested(
 ): RequestedTool {
   return {
     callId,
+    name,
+    namespace,
     kind: kindOf(name, namespace),
     summary: {
       type: 'generic',
@@ -115,33 +115,58 @@ const FAILURES = [
   'exec_command failed',
   'apply_patch verification failed: ',
   'unable to locate image at `',
+  'exec pragma must be valid JSON',
+  'exec expects raw JavaScript source text',
 ];
 
+/** The namespaces of the tools that act on agents, of both generations. They answer with JSON, or with nothing. */
+const AGENT_NAMESPACES = new Set(['collaboration', 'multi_agent_v1']);
+
+/** How the output of a cell that failed begins. */
+const FAILED_SCRIPT = /^Script failed\nWall time /;
+
 /** The output that an input item carries; undefined for every other item. */
-export function toolOutput(item: JsonObject): ToolOutput | undefined {
+export function toolOutput(item: JsonObject): { callId: string; text: string | undefined } | undefined {
   const callId = stringAt(item, 'call_id');
   const type = stringAt(item, 'type') ?? '';
   if (callId === undefined || !type.endsWith('_output')) return undefined;
-  const text = stringAt(item, 'output');
-  if (text !== undefined && FAILURES.some((failure) => text.startsWith(failure))) {
-    return { callId, status: 'failed', result: { type: 'error', error: text }, text };
-  }
-  const { id: _, ...responseItem } = item;
-  return {
-    callId,
-    status: 'completed',
-    result: { type: 'direct_response', response_item: responseItem },
-    text,
-  };
+  return { callId, text: stringAt(item, 'output') ?? stringAt(arrayAt(item, 'output')?.[0], 'text') };
 }
 
-const FINISHED_COMMAND =
-  /^(?:Chunk ID: .*\n)?Wall time: .*\nProcess exited with code -?\d+\n(?:Original token count: \d+\n)?Output:\n/;
+/** What `item` says of how the call went. Not told are the errors of an MCP server: they look like any other output. */
+export function toolResult(
+  { name, namespace }: Pick<RequestedTool, 'name' | 'namespace'>,
+  item: JsonObject,
+): ToolResult {
+  const text = stringAt(item, 'output');
+  const isError =
+    text !== undefined &&
+    (FAILURES.some((failure) => text.startsWith(failure)) ||
+      (AGENT_NAMESPACES.has(namespace ?? '') && text !== '' && parseObject(text) === undefined));
+  if (isError) return { status: 'failed', result: { type: 'error', error: text } };
+  const { id: _, ...responseItem } = item;
+  const isScript = namespace === null && (name === 'exec' || name === 'wait');
+  const failed = isScript && FAILED_SCRIPT.test(toolOutput(item)?.text ?? '');
+  const result = { type: 'direct_response', response_item: responseItem };
+  return { status: failed ? 'failed' : 'completed', result };
+}
 
-/** What a finished command wrote, as far as the model was shown it. */
-export function commandOutput(text: string | undefined): string | undefined {
-  const header = text === undefined ? null : FINISHED_COMMAND.exec(text);
-  return header === null ? undefined : text?.slice(header[0].length);
+/** What a command's output says beside what the command wrote. */
+export interface CommandOutput {
+  /** Codex's number for a command that is still running, by which it can be written to. */
+  sessionId: string | undefined;
+  /** What it wrote since the last time, as far as the model is shown it. */
+  text: string;
+}
+
+const COMMAND_OUTPUT =
+  /^(?:Chunk ID: .*\n)?Wall time: .*\nProcess (?:exited with code -?\d+|running with session ID (\d+))\n(?:Original token count: \d+\n)?Output:\n/;
+
+/** Undefined for what is no output of a command. */
+export function commandOutput(text: string | undefined): CommandOutput | undefined {
+  const header = text === undefined ? null : COMMAND_OUTPUT.exec(text);
+  if (header === null || text === undefined) return undefined;
+  return { sessionId: header[1], text: text.slice(header[0].length) };
 }
 
 function preview(text: string): string {

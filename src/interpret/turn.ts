@@ -2,15 +2,24 @@
 // thread.ts has collected: an ending is often shown only by what came next.
 
 import type { ExecutionStatus } from '../trace/raw-event.js';
+import type { JsonObject } from './json.js';
 import type { ProcessExit } from './processes.js';
 import type { ResponsesCall } from './responses-call.js';
 import type { Place } from './timeline.js';
-import type { ToolRun } from './tool-runtime.js';
+import type { ToolRun } from './tools.js';
 
 export interface Inference {
   id: string;
   /** The attempt that counts: a request that is sent again takes the place of the one before. */
   call: ResponsesCall;
+  /** The whole history that its request stands for, while its response is open and a later request may continue it. */
+  input: readonly unknown[] | undefined;
+  /** The id of the last item that its request shows. */
+  lastInputId: string | undefined;
+  /** What the model has finished and is not told as history yet. */
+  output: { item: JsonObject; atNs: bigint }[];
+  /** Of a complete response that is not told yet. */
+  items?: readonly JsonObject[] | undefined;
   /** Undefined until its end is among the events. */
   ended: 'completed' | 'failed' | 'cancelled' | undefined;
   endNs: bigint;
@@ -24,6 +33,12 @@ export interface Turn {
   startedNs: bigint;
   run: ProcessRun;
   inferences: Inference[];
+  /** The newest request for a shorter history. */
+  compaction: { startedNs: bigint; ended: 'completed' | 'failed' | undefined; endNs: bigint } | undefined;
+  /** Undefined until its end is among the events. */
+  endedNs: bigint | undefined;
+  /** An agent above has been told what came of it. */
+  isResultTold: boolean;
 }
 
 /** One process working on the thread; a resumed thread has several. */
@@ -90,9 +105,9 @@ export interface TurnEnding {
 
 /** Undefined when the turn still runs or its outcome is not known. Call it after the ends of its inferences. */
 export function turnEnding(turn: Turn, boundary: Boundary | undefined): TurnEnding | undefined {
-  const last = turn.inferences.at(-1);
+  const last = lastStep(turn);
   if (last?.ended === undefined) return undefined;
-  if (last.ended === 'completed' && last.tools.every((tool) => tool.endedNs !== undefined)) {
+  if (last.ended === 'completed' && last.isLast) {
     return { status: 'completed', timeNs: last.endNs, place: 'after' };
   }
   if (boundary === undefined) return undefined;
@@ -100,4 +115,20 @@ export function turnEnding(turn: Turn, boundary: Boundary | undefined): TurnEndi
   if (boundary.by === 'next turn') return { status: 'cancelled', timeNs: boundary.timeNs, place: 'before' };
   const status = boundary.by === 'signal' ? 'aborted' : 'cancelled';
   return { status, timeNs: boundary.timeNs, place: 'at' };
+}
+
+interface Step {
+  ended: Inference['ended'];
+  endNs: bigint;
+  /** Nothing need come after it for the turn to be complete. */
+  isLast: boolean;
+}
+
+/** What the turn did last: a compaction in the middle of a turn is followed by the inference that it was made for. */
+function lastStep({ inferences, compaction }: Turn): Step | undefined {
+  const inference = inferences.at(-1);
+  if (compaction !== undefined && (inference?.endNs ?? 0n) <= compaction.startedNs) {
+    return { ...compaction, isLast: inference === undefined };
+  }
+  return inference && { ...inference, isLast: inference.tools.every((tool) => tool.endedNs !== undefined) };
 }

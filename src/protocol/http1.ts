@@ -25,8 +25,11 @@ export const HTTP1_LIMITS = {
 } as const;
 
 export interface MessageEnd {
-  /** `whole` with every byte known; `damaged` when some are missing or malformed; `cut` when the connection ended first. */
-  how: 'whole' | 'damaged' | 'cut';
+  /**
+   * `whole` with every byte known; `damaged` when some are missing or malformed; `cut` when the connection ended first;
+   * `aborted` when the sender gave it up.
+   */
+  how: 'whole' | 'damaged' | 'cut' | 'aborted';
   /** Bytes of the body that fell into gaps, as far as the framing tells. */
   missingBytes: number;
   /** Fields after a chunked body. */

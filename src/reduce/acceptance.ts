@@ -21,7 +21,7 @@ export function acceptItem(
   graph.thread(threadId);
   const first = graph.accepted.reach(threadId, wireId, () => moment);
   const records = graph.itemsByWireId.get(threadId, wireId) ?? [];
-  for (const record of records) markAccepted(record, first);
+  for (const record of records) markAccepted(graph, record, first);
   if (records.length === 0 && ref !== null && ref !== undefined) {
     acceptAgentMessage(graph, moment, threadId, codexTurnId, wireId, ref);
   }
@@ -36,7 +36,7 @@ function acceptAgentMessage(
   ref: RawPayloadRef,
 ): void {
   const payload = graph.payloads.json(ref);
-  const message = normalizeItem(payload, ref.raw_payload_id);
+  const message = normalizeItem(payload, ref.raw_payload_id, graph.schema);
   if (message?.responsesItemId !== wireId || message.agentMessage === undefined) {
     throw new Rejection('acceptance-mismatch', `accepted agent message does not match receipt ${wireId}`);
   }

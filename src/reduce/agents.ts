@@ -17,7 +17,6 @@ import {
 } from './agent-payloads.js';
 import { deliver, spawnEdgeId, upsert } from './edges.js';
 import type { Graph, Moment, PendingEdge } from './graph.js';
-import { addUnique } from './pair-map.js';
 import type { ToolCall, TraceAnchor } from './state.js';
 
 /** What the runtime observed when a tool began to act on an agent. */
@@ -162,7 +161,7 @@ function toolEdge(
   const payloadIds: string[] = [];
   const { raw_invocation_payload_id, raw_runtime_payload_ids, raw_result_payload_id } = tool;
   for (const id of [raw_invocation_payload_id, ...raw_runtime_payload_ids, raw_result_payload_id]) {
-    if (id !== null) addUnique(payloadIds, id);
+    if (id !== null && !payloadIds.includes(id)) payloadIds.push(id);
   }
   return {
     edgeId: `edge:tool:${tool.tool_call_id}`,

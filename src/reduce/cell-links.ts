@@ -6,14 +6,17 @@ import { asString, type Json, member } from '../trace/json-value.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import type { Graph } from './graph.js';
-import { addUnique, reach } from './pair-map.js';
+import { reach } from './pair-map.js';
 import type { CodeCell, ConversationItem } from './state.js';
 
 /** A tool that a cell called; the cell itself may still be waiting. */
 export function linkNestedTool(graph: Graph, cellId: string, toolCallId: string): void {
-  reach(graph.nestedTools, cellId, () => []).push(toolCallId);
+  graph.journal.push(
+    reach(graph.nestedTools, cellId, () => []),
+    toolCallId,
+  );
   const cell = graph.state.code_cells.get(cellId);
-  if (cell !== undefined) addUnique(cell.nested_tool_call_ids, toolCallId);
+  if (cell !== undefined) graph.journal.addUnique(cell.nested_tool_call_ids, toolCallId);
 }
 
 /** Names on the `exec` calls of models the cells that they started in the same turn. Called after the last event. */
@@ -43,7 +46,7 @@ export function linkWait(graph: Graph, threadId: string, toolCallId: string, ref
   }
   const cellId = graph.cellsByRuntime.get(threadId, runtimeCellId);
   const cell = cellId === undefined ? undefined : graph.state.code_cells.get(cellId);
-  if (cell !== undefined) addUnique(cell.wait_tool_call_ids, toolCallId);
+  if (cell !== undefined) graph.journal.addUnique(cell.wait_tool_call_ids, toolCallId);
 }
 
 function parseArguments(text: string, what: string): Json {
@@ -59,15 +62,15 @@ function parseArguments(text: string, what: string): Json {
 export function attachCellOutput(graph: Graph, item: ConversationItem, callId: string): void {
   if (item.kind !== 'custom_tool_call_output') return;
   const cell = graph.state.code_cells.get(cellIdOf(callId));
-  if (cell !== undefined) addOutput(cell, item);
+  if (cell !== undefined) addOutput(graph, cell, item);
 }
 
-export function addOutput(cell: CodeCell, item: ConversationItem): void {
+export function addOutput(graph: Graph, cell: CodeCell, item: ConversationItem): void {
   const { code_cell_id } = cell;
-  addUnique(cell.output_item_ids, item.item_id);
+  graph.journal.addUnique(cell.output_item_ids, item.item_id);
   if (item.produced_by.some((known) => known.type === 'code_cell' && known.code_cell_id === code_cell_id))
     return;
-  item.produced_by.push({ type: 'code_cell', code_cell_id });
+  graph.journal.push(item.produced_by, { type: 'code_cell', code_cell_id });
 }
 
 /** Runtime ids of cells repeat; the id of the call that wrote the cell does not. */

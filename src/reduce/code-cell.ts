@@ -11,6 +11,7 @@ import {
   type CellLifecycleEvent,
   closeWindow,
   type Graph,
+  itemsOfCall,
   type Moment,
   openWindow,
   type PendingCellStart,
@@ -41,7 +42,7 @@ export function startCell(
   }
   if (graph.state.code_cells.has(cellId) || graph.pendingCells.has(cellId)) throw duplicate(cellId);
   graph.pendingCells.set(cellId, start);
-  graph.pendingCellsByCall.reach(threadId, callId, () => new Set()).add(cellId);
+  graph.pendingCellsByCall.reach(threadId, callId, () => graph.newSet()).add(cellId);
 }
 
 /** Called when an item appears that may hold the source of a waiting cell. */
@@ -99,9 +100,12 @@ function materialize(graph: Graph, start: PendingCellStart): void {
     wait_tool_call_ids: [],
   };
   graph.state.code_cells.set(cellId, cell);
-  reach(graph.runningCells, codexTurnId, () => new Set()).add(cell);
-  for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output')) addOutput(cell, item);
-  for (const event of graph.pendingCellEvents.get(cellId) ?? []) applyLifecycle(graph, cell, event);
+  reach(graph.runningCells, codexTurnId, () => graph.newSet()).add(cell);
+  for (const item of itemsOf(graph, threadId, callId, 'custom_tool_call_output'))
+    addOutput(graph, cell, item);
+  const waiting = [...(graph.pendingCellEvents.get(cellId) ?? [])];
+  waiting.sort((a, b) => (a.moment.seq < b.moment.seq ? -1 : Number(a.moment.seq > b.moment.seq)));
+  for (const event of waiting) applyLifecycle(graph, cell, event);
   graph.pendingCellEvents.delete(cellId);
 }
 
@@ -145,7 +149,10 @@ function lifecycle(graph: Graph, context: CellEventContext, what: string, event:
   if (cell !== undefined) {
     applyLifecycle(graph, cell, event);
   } else if (graph.pendingCells.has(cellId)) {
-    reach(graph.pendingCellEvents, cellId, () => []).push(event);
+    graph.journal.push(
+      reach(graph.pendingCellEvents, cellId, () => []),
+      event,
+    );
   } else {
     throw new Rejection('unknown-cell', `${what} referenced unknown cell ${cellId}`);
   }
@@ -154,32 +161,35 @@ function lifecycle(graph: Graph, context: CellEventContext, what: string, event:
 function applyLifecycle(graph: Graph, cell: CodeCell, event: CellLifecycleEvent): void {
   const { moment, status, payloadId } = event;
   if (event.end) {
-    cell.raw_result_payload_id = payloadId;
+    graph.journal.assign(cell, { raw_result_payload_id: payloadId });
     finish(graph, cell, moment, status);
     return;
   }
-  cell.runtime_cell_id = event.runtimeCellId;
-  if (cell.initial_response_status === null) {
-    cell.initial_response_at_unix_ms = moment.at;
-    cell.initial_response_seq = moment.seq;
-    cell.initial_response_status = status;
-    cell.raw_initial_response_payload_id = payloadId;
+  const answered = graph.schema.endIsAnswer ? cell.initial_response_at_unix_ms : cell.initial_response_status;
+  if (answered === null) {
+    graph.journal.assign(cell, {
+      initial_response_at_unix_ms: moment.at,
+      initial_response_seq: moment.seq,
+      initial_response_status: status,
+      raw_initial_response_payload_id: payloadId,
+    });
   }
   if (status === 'yielded') {
-    cell.yielded_at_unix_ms = moment.at;
-    cell.yielded_seq = moment.seq;
+    graph.journal.assign(cell, { yielded_at_unix_ms: moment.at, yielded_seq: moment.seq });
   }
-  cell.runtime_status = status;
+  graph.journal.assign(cell, { runtime_cell_id: event.runtimeCellId, runtime_status: status });
 }
 
 /** A cell that ends without an initial response counts as having answered then. */
 function finish(graph: Graph, cell: CodeCell, moment: Moment, status: CodeCellStatus): void {
   if (cell.initial_response_at_unix_ms === null) {
-    cell.initial_response_at_unix_ms = moment.at;
-    cell.initial_response_seq = moment.seq;
+    graph.journal.assign(cell, {
+      initial_response_at_unix_ms: moment.at,
+      initial_response_seq: moment.seq,
+    });
   }
-  closeWindow(cell.execution, moment, EXECUTION_STATUS[status]);
-  cell.runtime_status = status;
+  closeWindow(graph, cell.execution, moment, EXECUTION_STATUS[status]);
+  graph.journal.assign(cell, { runtime_status: status });
   if (cell.execution.status !== 'running') graph.runningCells.get(cell.codex_turn_id)?.delete(cell);
 }
 
@@ -201,7 +211,7 @@ export function closeCellsOfTurn(
 ): void {
   if (status === 'running' || status === 'completed') return;
   for (const cell of [...(graph.runningCells.get(turnId) ?? [])]) {
-    cell.raw_result_payload_id = null;
+    graph.journal.assign(cell, { raw_result_payload_id: null });
     finish(graph, cell, moment, status === 'failed' ? 'failed' : 'terminated');
   }
 }
@@ -270,8 +280,7 @@ function itemsOf(
   callId: string,
   kind: ConversationItemKind,
 ): ConversationItem[] {
-  const records = graph.itemsByCall.get(threadId, callId) ?? [];
-  return records.map(({ item }) => item).filter((item) => item.kind === kind);
+  return itemsOfCall(graph, threadId, callId).filter((item) => item.kind === kind);
 }
 
 function duplicate(cellId: string): Rejection {

@@ -43,7 +43,10 @@ export function startCompactionRequest(graph: Graph, moment: Moment, start: Comp
     raw_request_payload_id: start.request_payload.raw_payload_id,
     raw_response_payload_id: null,
   });
-  reach(graph.requestsByCompaction, compaction_id, () => []).push(compaction_request_id);
+  graph.journal.push(
+    reach(graph.requestsByCompaction, compaction_id, () => []),
+    compaction_request_id,
+  );
 }
 
 export function endCompactionRequest(
@@ -67,8 +70,8 @@ export function endCompactionRequest(
       `compaction request ${requestId} completion used compaction ${compactionId}, but start used ${request.compaction_id}`,
     );
   }
-  closeWindow(request.execution, moment, status);
-  request.raw_response_payload_id = response?.raw_payload_id ?? null;
+  closeWindow(graph, request.execution, moment, status);
+  graph.journal.assign(request, { raw_response_payload_id: response?.raw_payload_id ?? null });
 }
 
 export function installCompaction(
@@ -95,8 +98,8 @@ export function installCompaction(
   const payload = graph.payloads.json(checkpoint);
   const inputHistory = requiredArray(payload, 'input_history', payloadId);
   const replacementHistory = requiredArray(payload, 'replacement_history', payloadId);
-  const inputItems = normalizeItems(inputHistory, payloadId);
-  const replacementItems = normalizeItems(replacementHistory, payloadId);
+  const inputItems = normalizeItems(inputHistory, payloadId, graph.schema);
+  const replacementItems = normalizeItems(replacementHistory, payloadId, graph.schema);
 
   const shown: Sighting = { threadId, codexTurnId: turnId, at };
   const made: Sighting = { ...shown, producer: { type: 'compaction', compaction_id: compactionId } };
@@ -117,7 +120,7 @@ export function installCompaction(
   });
   // The new history is never the old one, whatever it says.
   const replacement = reconcileDetached(graph, made, replacementItems, []);
-  listItems([...input, marker, ...replacement]);
+  listItems(graph, [...input, marker, ...replacement]);
   graph.replacements.set(threadId, replacement);
   graph.state.compactions.set(compactionId, {
     compaction_id: compactionId,

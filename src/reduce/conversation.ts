@@ -32,13 +32,12 @@ export function reduceRequest(
     throw invalid(`inference request payload ${ref.raw_payload_id} did not contain input`);
   if (!Array.isArray(input))
     throw invalid(`inference request payload ${ref.raw_payload_id} had non-array input`);
-  const items = normalizeItems(input, ref.raw_payload_id);
+  const items = normalizeItems(input, ref.raw_payload_id, graph.schema);
   const previousResponse = asString(member(payload, 'previous_response_id'));
   let shown: ItemRecord[];
   if (previousResponse === undefined) {
     const replacement = graph.replacements.get(threadId);
-    const index = new SnapshotIndex(replacement ?? graph.snapshots.get(threadId) ?? []);
-    shown = reconcileSnapshot(graph, sighting, items, index);
+    shown = reconcileSnapshot(graph, sighting, items, replacement ?? graph.snapshots.get(threadId) ?? []);
     graph.replacements.delete(threadId);
   } else {
     const continued = continuedItems(graph, threadId, previousResponse);
@@ -51,7 +50,7 @@ export function reduceRequest(
     shown = [...continued, ...reconcileAppended(graph, sighting, items, continued.length)];
   }
   graph.thread(threadId);
-  listItems(shown);
+  listItems(graph, shown);
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
@@ -72,7 +71,7 @@ export function reduceResponse(
   if (output === undefined) {
     throw invalid(`inference response payload ${ref.raw_payload_id} did not contain output_items`);
   }
-  const items = normalizeItems(output, ref.raw_payload_id);
+  const items = normalizeItems(output, ref.raw_payload_id, graph.schema);
   const { thread_id: threadId, inference_call_id } = inference;
   const sighting: Sighting = {
     threadId,
@@ -81,13 +80,16 @@ export function reduceResponse(
     producer: { type: 'inference', inference_call_id },
   };
   const records = reconcileDetached(graph, sighting, items, namesakes(graph, threadId, items));
-  // A later request has already shown the thread's model something else, or the next one will: what a
-  // compaction put in place.
-  if (graph.latestInference.get(threadId) === inference_call_id && !graph.replacements.has(threadId)) {
+  if (!graph.schema.wireIds) {
+    listItems(graph, records);
+    graph.snapshots.set(threadId, [...(graph.snapshots.get(threadId) ?? []), ...records]);
+  } else if (graph.latestInference.get(threadId) === inference_call_id && !graph.replacements.has(threadId)) {
+    // Otherwise a later request has shown the thread's model something else, or the next one will: what a
+    // compaction put in place.
     graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
   }
   const usage = tokenUsage(member(payload, 'token_usage'));
-  if (usage !== undefined) inference.usage = usage;
+  if (usage !== undefined) graph.journal.assign(inference, { usage });
   return records.map(({ item }) => item.item_id);
 }
 
@@ -108,17 +110,14 @@ export function reconcileDetached(
   items: readonly NormalizedItem[],
   candidates: readonly ItemRecord[],
 ): ItemRecord[] {
-  const index = new SnapshotIndex(candidates);
-  const records: ItemRecord[] = [];
-  for (const item of items) {
-    checkCallContent(graph, sighting.threadId, item);
-    const record = index.take(item) ?? adoptOrCreate(graph, sighting, item);
-    index.use(record);
-    see(graph, sighting, record, item);
-    records.push(record);
-  }
-  flushReadyCells(graph);
-  return records;
+  const index = new SnapshotIndex(candidates, graph.schema.singleUse);
+  return reconcile(
+    graph,
+    sighting,
+    items,
+    (item) => index.take(item),
+    (record) => index.use(record),
+  );
 }
 
 /** A whole input: an item keeps its id at the same position, else when it is anywhere in the last snapshot. */
@@ -126,18 +125,11 @@ function reconcileSnapshot(
   graph: Graph,
   sighting: Sighting,
   items: readonly NormalizedItem[],
-  index: SnapshotIndex,
+  snapshot: readonly ItemRecord[],
 ): ItemRecord[] {
-  const records: ItemRecord[] = [];
-  for (const [position, item] of items.entries()) {
-    checkCallContent(graph, sighting.threadId, item);
-    const record = index.at(position, item) ?? index.take(item) ?? adoptOrCreate(graph, sighting, item);
-    index.use(record);
-    see(graph, sighting, record, item);
-    records.push(record);
-  }
-  flushReadyCells(graph);
-  return records;
+  const index = new SnapshotIndex(snapshot, graph.schema.singleUse);
+  const find = (item: NormalizedItem, position: number) => index.at(position, item) ?? index.take(item);
+  return reconcile(graph, sighting, items, find, (record) => index.use(record));
 }
 
 /** Items that follow a known prefix of `start` items. */
@@ -149,17 +141,29 @@ function reconcileAppended(
 ): ItemRecord[] {
   const { threadId, codexTurnId } = sighting;
   const snapshot = graph.snapshots.get(threadId) ?? [];
-  const records: ItemRecord[] = [];
-  for (const [offset, item] of items.entries()) {
-    checkCallContent(graph, threadId, item);
+  return reconcile(graph, sighting, items, (item, offset) => {
     const expected = snapshot[start + offset];
-    if (expected !== undefined && !matches(expected, item)) {
-      throw new Rejection(
-        'conversation-mismatch',
-        `model conversation mismatch while reducing turn ${codexTurnId} for thread ${threadId} at item index ${start + offset}: existing item ${expected.item.item_id} does not match the current model payload item`,
-      );
-    }
-    const record = expected ?? adoptOrCreate(graph, sighting, item);
+    if (expected === undefined || matches(expected, item)) return expected;
+    throw new Rejection(
+      'conversation-mismatch',
+      `model conversation mismatch while reducing turn ${codexTurnId} for thread ${threadId} at item index ${start + offset}: existing item ${expected.item.item_id} does not match the current model payload item`,
+    );
+  });
+}
+
+/** Finds or creates the record of each item, in order. */
+function reconcile(
+  graph: Graph,
+  sighting: Sighting,
+  items: readonly NormalizedItem[],
+  find: (item: NormalizedItem, position: number) => ItemRecord | undefined,
+  use: (record: ItemRecord) => void = () => {},
+): ItemRecord[] {
+  const records: ItemRecord[] = [];
+  for (const [position, item] of items.entries()) {
+    checkCallContent(graph, sighting.threadId, item);
+    const record = find(item, position) ?? adoptOrCreate(graph, sighting, item);
+    use(record);
     see(graph, sighting, record, item);
     records.push(record);
   }

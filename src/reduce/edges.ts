@@ -7,7 +7,7 @@ import { compareUtf8, type Integer } from '../trace/json-value.js';
 import { Rejection } from '../trace/rejection.js';
 import { deliveryOf } from './agent-payloads.js';
 import type { Graph, ItemRecord, PendingEdge } from './graph.js';
-import { addUnique, reach } from './pair-map.js';
+import { reach } from './pair-map.js';
 import type { ConversationItem, InteractionEdge, TraceAnchor } from './state.js';
 
 /** The id of the edge from a parent agent to a child that it spawned. */
@@ -35,6 +35,7 @@ export function noteDelivery(graph: Graph, record: ItemRecord): void {
   let place = records.length;
   while (place > 0 && (records[place - 1]?.ordinal ?? 0) > record.ordinal) place--;
   records.splice(place, 0, record);
+  graph.journal.note(() => void records.splice(records.indexOf(record), 1));
 }
 
 /** The oldest item that delivered a message and that no edge points at yet. */
@@ -44,7 +45,8 @@ function arrivedItem(graph: Graph, threadId: string, key: string): ConversationI
     const first = records[0]?.item;
     if (first === undefined) return undefined;
     if (!graph.targetedItems.has(first.item_id) && deliveryKey(graph, first) === key) return first;
-    records.shift();
+    const passed = records.shift();
+    if (passed !== undefined) graph.journal.note(() => void records.unshift(passed));
   }
 }
 
@@ -70,9 +72,9 @@ export function deliver(graph: Graph, edge: PendingEdge): void {
   const waiting = graph.pendingEdges.get(edge.edgeId);
   if (waiting === undefined) {
     graph.pendingEdges.set(edge.edgeId, edge);
-    graph.pendingEdgesByDelivery.reach(edge.targetThreadId, key, () => new Set()).add(edge);
+    graph.pendingEdgesByDelivery.reach(edge.targetThreadId, key, () => graph.newSet()).add(edge);
     if (edge.source.type === 'tool_call') {
-      reach(graph.pendingEdgesByTool, edge.source.tool_call_id, () => new Set()).add(edge);
+      reach(graph.pendingEdgesByTool, edge.source.tool_call_id, () => graph.newSet()).add(edge);
     }
     return;
   }
@@ -86,9 +88,11 @@ export function deliver(graph: Graph, edge: PendingEdge): void {
     const what = `pending interaction edge ${edge.edgeId} was observed with conflicting delivery data`;
     throw new Rejection('edge-conflict', what);
   }
-  waiting.startedAt = earliest(waiting.startedAt, edge.startedAt);
-  waiting.endedAt = latest(waiting.endedAt, edge.endedAt);
-  for (const id of edge.payloadIds) addUnique(waiting.payloadIds, id);
+  graph.journal.assign(waiting, {
+    startedAt: earliest(waiting.startedAt, edge.startedAt),
+    endedAt: latest(waiting.endedAt, edge.endedAt),
+  });
+  for (const id of edge.payloadIds) graph.journal.addUnique(waiting.payloadIds, id);
 }
 
 function forget(graph: Graph, pending: PendingEdge): void {
@@ -126,16 +130,21 @@ export function upsert(graph: Graph, edge: InteractionEdge): void {
     const what = `interaction edge ${edge.edge_id} was observed with conflicting endpoints`;
     throw new Rejection('edge-conflict', what);
   }
-  known.started_at_unix_ms = earliest(known.started_at_unix_ms, edge.started_at_unix_ms);
-  known.ended_at_unix_ms = latest(known.ended_at_unix_ms, edge.ended_at_unix_ms);
-  for (const id of edge.carried_item_ids) addUnique(known.carried_item_ids, id);
-  for (const id of edge.carried_raw_payload_ids) addUnique(known.carried_raw_payload_ids, id);
+  graph.journal.assign(known, {
+    started_at_unix_ms: earliest(known.started_at_unix_ms, edge.started_at_unix_ms),
+    ended_at_unix_ms: latest(known.ended_at_unix_ms, edge.ended_at_unix_ms),
+  });
+  for (const id of edge.carried_item_ids) graph.journal.addUnique(known.carried_item_ids, id);
+  for (const id of edge.carried_raw_payload_ids) graph.journal.addUnique(known.carried_raw_payload_ids, id);
 }
 
 function insert(graph: Graph, edge: InteractionEdge): void {
   graph.state.interaction_edges.set(edge.edge_id, edge);
   if (edge.source.type === 'tool_call') {
-    reach(graph.edgesByTool, edge.source.tool_call_id, () => []).push(edge);
+    graph.journal.push(
+      reach(graph.edgesByTool, edge.source.tool_call_id, () => []),
+      edge,
+    );
   }
   if (edge.target.type === 'conversation_item') graph.targetedItems.add(edge.target.item_id);
 }
@@ -145,11 +154,11 @@ export function attachResult(graph: Graph, toolCallId: string, payloadId: string
   const edges = graph.edgesByTool.get(toolCallId) ?? [];
   const [first] = [...edges].sort((a, b) => compareUtf8(a.edge_id, b.edge_id));
   if (first !== undefined) {
-    addUnique(first.carried_raw_payload_ids, payloadId);
+    graph.journal.addUnique(first.carried_raw_payload_ids, payloadId);
     return;
   }
   const [pending] = graph.pendingEdgesByTool.get(toolCallId) ?? [];
-  if (pending !== undefined) addUnique(pending.payloadIds, payloadId);
+  if (pending !== undefined) graph.journal.addUnique(pending.payloadIds, payloadId);
 }
 
 function deliveryKey(graph: Graph, item: ConversationItem): string | undefined {

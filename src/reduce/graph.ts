@@ -1,11 +1,13 @@
 // What the reducer knows while it replays: the reduced state itself, and the indexes that make every lookup
 // a step instead of a scan. Owns the data and nothing else; the modules beside it change it.
 
-import type { PayloadReader } from '../trace/bundle-reader.js';
-import type { Integer } from '../trace/json-value.js';
+import { compareUtf8, type Integer } from '../trace/json-value.js';
+import type { PayloadReader } from '../trace/payload-reader.js';
 import type { CodeCellStatus, Manifest } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
+import { Journal, TrackedMap, TrackedSet } from './journal.js';
 import { PairMap } from './pair-map.js';
+import type { Schema } from './schema.js';
 import type {
   AgentThread,
   CodeCell,
@@ -71,70 +73,72 @@ export interface PendingEdge {
 }
 
 export class Graph {
+  readonly journal = new Journal();
   readonly state: ReducedState;
 
   nextItem = 1;
   nextOperation = 1;
 
   // Conversation. Pairs are (thread id, …).
-  readonly items = new Map<string, ItemRecord>();
+  readonly items = new TrackedMap<string, ItemRecord>(this.journal);
   /** What the thread's model was last shown plus what it answered. */
-  readonly snapshots = new Map<string, ItemRecord[]>();
+  readonly snapshots = new TrackedMap<string, ItemRecord[]>(this.journal);
   /** History that a compaction installed and that no request has shown yet. */
-  readonly replacements = new Map<string, ItemRecord[]>();
+  readonly replacements = new TrackedMap<string, ItemRecord[]>(this.journal);
   /** (thread, kind and call id) → the one content that this call has. */
-  readonly callContents = new PairMap<string>();
-  readonly itemsByCall = new PairMap<ItemRecord[]>();
-  readonly itemsByWireId = new PairMap<ItemRecord[]>();
+  readonly callContents = new PairMap<string>(this.journal);
+  readonly itemsByCall = new PairMap<ItemRecord[]>(this.journal);
+  readonly itemsByWireId = new PairMap<ItemRecord[]>(this.journal);
   /** (thread, wire id) → when it was first accepted. */
-  readonly accepted = new PairMap<Moment>();
+  readonly accepted = new PairMap<Moment>(this.journal);
   /** (thread, wire id) → messages between agents that were accepted and that no model was shown yet. */
-  readonly unseenAgentMessages = new PairMap<ItemRecord>();
+  readonly unseenAgentMessages = new PairMap<ItemRecord>(this.journal);
   /** (thread, turn) → its latest message of the assistant. */
-  readonly answers = new PairMap<ConversationItem>();
+  readonly answers = new PairMap<ConversationItem>(this.journal);
 
   // Inference.
   /** Thread → its inference call that started last. */
-  readonly latestInference = new Map<string, string>();
-  readonly runningInferences = new Map<string, Set<InferenceCall>>();
+  readonly latestInference = new TrackedMap<string, string>(this.journal);
+  readonly runningInferences = new TrackedMap<string, Set<InferenceCall>>(this.journal);
   /** (thread, response id) → calls that had it. */
-  readonly inferencesByResponse = new PairMap<Set<InferenceCall>>();
-  readonly inferencesByAnswer = new Map<string, Set<InferenceCall>>();
+  readonly inferencesByResponse = new PairMap<Set<InferenceCall>>(this.journal);
+  readonly inferencesByAnswer = new TrackedMap<string, Set<InferenceCall>>(this.journal);
 
   // Tools and code cells.
-  readonly toolsByVisibleCall = new Map<string, ToolCall>();
-  readonly nestedTools = new Map<string, string[]>();
-  readonly cellsByRuntime = new PairMap<string>();
-  readonly pendingCells = new Map<string, PendingCellStart>();
-  readonly pendingCellsByCall = new PairMap<Set<string>>();
-  readonly pendingCellEvents = new Map<string, CellLifecycleEvent[]>();
+  readonly toolsByVisibleCall = new TrackedMap<string, ToolCall>(this.journal);
+  readonly nestedTools = new TrackedMap<string, string[]>(this.journal);
+  readonly cellsByRuntime = new PairMap<string>(this.journal);
+  readonly pendingCells = new TrackedMap<string, PendingCellStart>(this.journal);
+  readonly pendingCellsByCall = new PairMap<Set<string>>(this.journal);
+  readonly pendingCellEvents = new TrackedMap<string, CellLifecycleEvent[]>(this.journal);
   /** Pending cells whose source item has appeared since the last flush. */
-  readonly readyCells = new Set<string>();
-  readonly runningCells = new Map<string, Set<CodeCell>>();
+  readonly readyCells = new TrackedSet<string>(this.journal);
+  readonly runningCells = new TrackedMap<string, Set<CodeCell>>(this.journal);
   /** Terminal session → its process. */
-  readonly processes = new Map<string, string>();
+  readonly processes = new TrackedMap<string, string>(this.journal);
   /** (thread, process id) → terminal session. */
-  readonly sessionsByProcess = new PairMap<string>();
+  readonly sessionsByProcess = new PairMap<string>(this.journal);
 
   // Agents.
-  readonly pendingEdges = new Map<string, PendingEdge>();
+  readonly pendingEdges = new TrackedMap<string, PendingEdge>(this.journal);
   /** (target thread, sender and message) → edges that wait for it. */
-  readonly pendingEdgesByDelivery = new PairMap<Set<PendingEdge>>();
-  readonly pendingEdgesByTool = new Map<string, Set<PendingEdge>>();
-  readonly edgesByTool = new Map<string, InteractionEdge[]>();
-  readonly targetedItems = new Set<string>();
+  readonly pendingEdgesByDelivery = new PairMap<Set<PendingEdge>>(this.journal);
+  readonly pendingEdgesByTool = new TrackedMap<string, Set<PendingEdge>>(this.journal);
+  readonly edgesByTool = new TrackedMap<string, InteractionEdge[]>(this.journal);
+  readonly targetedItems = new TrackedSet<string>(this.journal);
   /** (thread, sender and message) → items that delivered it, oldest first. */
-  readonly deliveries = new PairMap<ItemRecord[]>();
+  readonly deliveries = new PairMap<ItemRecord[]>(this.journal);
 
   // Compaction.
-  readonly requestsByCompaction = new Map<string, string[]>();
+  readonly requestsByCompaction = new TrackedMap<string, string[]>(this.journal);
 
   constructor(
+    readonly schema: Schema,
     manifest: Manifest,
     readonly payloads: PayloadReader,
   ) {
     this.state = {
-      schema_version: 2,
+      schema_version: this.schema.version,
       trace_id: manifest.trace_id,
       rollout_id: manifest.rollout_id,
       started_at_unix_ms: manifest.started_at_unix_ms,
@@ -142,19 +146,24 @@ export class Graph {
       status: 'running',
       recording_complete: false,
       root_thread_id: manifest.root_thread_id,
-      threads: new Map(),
-      codex_turns: new Map(),
-      conversation_items: new Map(),
-      inference_calls: new Map(),
-      code_cells: new Map(),
-      tool_calls: new Map(),
-      terminal_sessions: new Map(),
-      terminal_operations: new Map(),
-      compactions: new Map(),
-      compaction_requests: new Map(),
-      interaction_edges: new Map(),
-      raw_payloads: new Map(),
+      threads: new TrackedMap(this.journal),
+      codex_turns: new TrackedMap(this.journal),
+      conversation_items: new TrackedMap(this.journal),
+      inference_calls: new TrackedMap(this.journal),
+      code_cells: new TrackedMap(this.journal),
+      tool_calls: new TrackedMap(this.journal),
+      terminal_sessions: new TrackedMap(this.journal),
+      terminal_operations: new TrackedMap(this.journal),
+      compactions: new TrackedMap(this.journal),
+      compaction_requests: new TrackedMap(this.journal),
+      interaction_edges: new TrackedMap(this.journal),
+      raw_payloads: new TrackedMap(this.journal),
     };
+  }
+
+  /** A set that takes part in the journal. */
+  newSet<T>(): Set<T> {
+    return new TrackedSet(this.journal);
   }
 
   thread(threadId: string): AgentThread {
@@ -164,6 +173,12 @@ export class Graph {
     }
     return thread;
   }
+}
+
+/** The items of a thread that have this call id. */
+export function itemsOfCall(graph: Graph, threadId: string, callId: string): ConversationItem[] {
+  const items = (graph.itemsByCall.get(threadId, callId) ?? []).map(({ item }) => item);
+  return graph.schema.callItemsInOrder ? items : items.sort((a, b) => compareUtf8(a.item_id, b.item_id));
 }
 
 /** A window that opens at `moment`. */
@@ -178,11 +193,10 @@ export function openWindow({ seq, at }: Moment): ExecutionWindow {
 }
 
 export function closeWindow(
+  { journal }: Graph,
   window: ExecutionWindow,
   { seq, at }: Moment,
   status: ExecutionWindow['status'],
 ): void {
-  window.ended_at_unix_ms = at;
-  window.ended_seq = seq;
-  window.status = status;
+  journal.assign(window, { ended_at_unix_ms: at, ended_seq: seq, status });
 }

@@ -54,7 +54,7 @@ export function startInference(graph: Graph, moment: Moment, start: InferenceSta
     raw_response_payload_id: null,
   };
   graph.state.inference_calls.set(inference_call_id, inference);
-  reach(graph.runningInferences, codex_turn_id, () => new Set()).add(inference);
+  reach(graph.runningInferences, codex_turn_id, () => graph.newSet()).add(inference);
 }
 
 export interface InferenceEnd {
@@ -73,28 +73,30 @@ export function endInference(graph: Graph, moment: Moment, end: InferenceEnd): v
   }
   if (response !== null) {
     setAnswer(graph, inference, reduceResponse(graph, moment.at, inference, response));
-    inference.raw_response_payload_id = response.raw_payload_id;
+    graph.journal.assign(inference, { raw_response_payload_id: response.raw_payload_id });
   }
   setResponseId(graph, inference, responseId);
-  if (upstreamRequestId !== null) inference.upstream_request_id = upstreamRequestId;
+  if (upstreamRequestId !== null) {
+    graph.journal.assign(inference, { upstream_request_id: upstreamRequestId });
+  }
   // The turn may have ended before, or the call more than once: the first end counts.
-  if (inference.execution.status === 'running') closeWindow(inference.execution, moment, status);
+  if (inference.execution.status === 'running') closeWindow(graph, inference.execution, moment, status);
   graph.runningInferences.get(inference.codex_turn_id)?.delete(inference);
 }
 
 function setResponseId(graph: Graph, inference: InferenceCall, responseId: string | null): void {
   const { thread_id, response_id } = inference;
   if (response_id !== null) graph.inferencesByResponse.get(thread_id, response_id)?.delete(inference);
-  inference.response_id = responseId;
+  graph.journal.assign(inference, { response_id: responseId });
   if (responseId !== null) {
-    graph.inferencesByResponse.reach(thread_id, responseId, () => new Set()).add(inference);
+    graph.inferencesByResponse.reach(thread_id, responseId, () => graph.newSet()).add(inference);
   }
 }
 
 function setAnswer(graph: Graph, inference: InferenceCall, itemIds: string[]): void {
   for (const id of inference.response_item_ids) graph.inferencesByAnswer.get(id)?.delete(inference);
-  inference.response_item_ids = itemIds;
-  for (const id of itemIds) reach(graph.inferencesByAnswer, id, () => new Set()).add(inference);
+  graph.journal.assign(inference, { response_item_ids: itemIds });
+  for (const id of itemIds) reach(graph.inferencesByAnswer, id, () => graph.newSet()).add(inference);
 }
 
 /** A turn that ends leaves no call running. */
@@ -106,7 +108,7 @@ export function closeInferencesOfTurn(
 ): void {
   if (status === 'running') return;
   for (const inference of graph.runningInferences.get(turnId) ?? []) {
-    closeWindow(inference.execution, moment, status === 'completed' ? 'cancelled' : status);
+    closeWindow(graph, inference.execution, moment, status === 'completed' ? 'cancelled' : status);
   }
   graph.runningInferences.delete(turnId);
 }

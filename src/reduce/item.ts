@@ -8,7 +8,7 @@ import { noticeCellSource } from './code-cell.js';
 import { noteDelivery, resolveDelivery } from './edges.js';
 import type { Graph, ItemRecord, Moment } from './graph.js';
 import { contentOf, type NormalizedItem } from './normalized-item.js';
-import type { ConversationPart, Producer } from './state.js';
+import type { ConversationItem, ConversationPart, Producer } from './state.js';
 import { attachToolItem } from './tool.js';
 
 /** The thread and turn that items are seen in. */
@@ -19,13 +19,14 @@ export interface Sighting {
   producer?: Producer;
 }
 
-/** A call id names one call: its content cannot change. Outputs may. */
+/** A call id names one call: its content cannot change. Outputs may, unless the schema says otherwise. */
 export function checkCallContent(
   graph: Graph,
   threadId: string,
   { kind, callId, content }: NormalizedItem,
 ): void {
-  if (callId === null || (kind !== 'function_call' && kind !== 'custom_tool_call')) return;
+  if (callId === null) return;
+  if (!graph.schema.fixedOutputs && kind !== 'function_call' && kind !== 'custom_tool_call') return;
   const known = graph.callContents.get(threadId, `${kind} ${callId}`);
   if (known !== undefined && known !== content) {
     throw new Rejection(
@@ -43,8 +44,9 @@ export function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: Normali
     const record = graph.unseenAgentMessages.get(threadId, responsesItemId);
     if (record !== undefined) {
       graph.unseenAgentMessages.delete(threadId, responsesItemId);
-      record.item.body = { parts: sighted.parts };
-      record.content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
+      graph.journal.assign(record.item, { body: { parts: sighted.parts } });
+      const content = contentOf({ ...sighted, agentMessage: record.item.agent_message });
+      graph.journal.assign(record, { content });
       noteDelivery(graph, record);
       return record;
     }
@@ -81,7 +83,10 @@ export function createItem(graph: Graph, sighting: Sighting, item: NormalizedIte
   graph.items.set(itemId, record);
   graph.state.conversation_items.set(itemId, record.item);
   if (callId !== null) {
-    graph.itemsByCall.reach(threadId, callId, () => []).push(record);
+    graph.journal.push(
+      graph.itemsByCall.reach(threadId, callId, () => []),
+      record,
+    );
     graph.callContents.set(threadId, `${kind} ${callId}`, content);
     if (kind === 'custom_tool_call') noticeCellSource(graph, threadId, callId);
   }
@@ -106,10 +111,10 @@ function noteAnswer(graph: Graph, { item }: ItemRecord): void {
 export function see(graph: Graph, sighting: Sighting, record: ItemRecord, sighted: NormalizedItem): void {
   const { item } = record;
   if (sighted.responsesItemId !== undefined) identify(graph, record, sighted.responsesItemId);
-  if (item.kind === 'reasoning') mergeReasoning(item.body, sighted.parts);
+  if (item.kind === 'reasoning') mergeReasoning(graph, item, sighted.parts);
   const { producer } = sighting;
   if (producer !== undefined && !item.produced_by.some((known) => sameProducer(known, producer))) {
-    item.produced_by.push(producer);
+    graph.journal.push(item.produced_by, producer);
   }
   if (item.call_id !== null) {
     attachToolItem(graph, item, item.call_id);
@@ -121,31 +126,34 @@ export function see(graph: Graph, sighting: Sighting, record: ItemRecord, sighte
 function identify(graph: Graph, record: ItemRecord, wireId: string): void {
   const { item } = record;
   if (item.responses_item_id !== undefined) return;
-  item.responses_item_id = wireId;
-  graph.itemsByWireId.reach(item.thread_id, wireId, () => []).push(record);
+  graph.journal.assign(item, { responses_item_id: wireId });
+  graph.journal.push(
+    graph.itemsByWireId.reach(item.thread_id, wireId, () => []),
+    record,
+  );
   const acceptance = graph.accepted.get(item.thread_id, wireId);
-  if (acceptance !== undefined) markAccepted(record, acceptance);
+  if (acceptance !== undefined) markAccepted(graph, record, acceptance);
 }
 
-export function markAccepted(record: ItemRecord, { at, seq }: Moment): void {
-  record.item.accepted_at_unix_ms = at;
-  record.item.accepted_seq = seq;
-  record.listed = true;
+export function markAccepted(graph: Graph, record: ItemRecord, { at, seq }: Moment): void {
+  graph.journal.assign(record.item, { accepted_at_unix_ms: at, accepted_seq: seq });
+  listItems(graph, [record]);
 }
 
 /** Requests often repeat less of a reasoning item than the response had; what was seen once stays. */
-function mergeReasoning(body: { parts: ConversationPart[] }, sighted: readonly ConversationPart[]): void {
-  const own = body.parts;
+function mergeReasoning(graph: Graph, item: ConversationItem, sighted: readonly ConversationPart[]): void {
+  const own = item.body.parts;
   const encoded = own.filter(({ type }) => type === 'encoded');
   if (encoded.length === 0 || own === sighted) return;
   const texts = own.filter(({ type }) => type === 'text');
   const summaries = own.filter(({ type }) => type === 'summary');
   if (texts.length > 0 && summaries.length > 0) return;
-  body.parts = [
+  const parts = [
     ...(texts.length > 0 ? texts : sighted.filter(({ type }) => type === 'text')),
     ...(summaries.length > 0 ? summaries : sighted.filter(({ type }) => type === 'summary')),
     ...encoded,
   ];
+  if (parts.length > own.length) graph.journal.assign(item, { body: { parts } });
 }
 
 function sameProducer(a: Producer, b: Producer): boolean {
@@ -153,9 +161,9 @@ function sameProducer(a: Producer, b: Producer): boolean {
 }
 
 /** Makes items part of their thread's conversation. */
-export function listItems(records: readonly ItemRecord[]): void {
+export function listItems(graph: Graph, records: readonly ItemRecord[]): void {
   for (const record of records) {
-    record.listed = true;
+    if (!record.listed) graph.journal.assign(record, { listed: true });
   }
 }
 

@@ -7,6 +7,7 @@ import { asArray, asString, compactJson, type Json, member, sortedJson } from '.
 import { Rejection } from '../trace/rejection.js';
 import { list, optional, struct, TypeMismatch, tagged, text } from '../trace/typed-json.js';
 import { contentOf, type NormalizedItem } from './normalized-item.js';
+import type { Schema } from './schema.js';
 import type {
   AgentMessage,
   ConversationChannel,
@@ -24,16 +25,16 @@ const MAX_JSON_SUMMARY_BYTES = 240;
  *
  * @param payloadId names the payload in refusals and in the parts that refer back to it.
  */
-export function normalizeItems(items: readonly Json[], payloadId: string): NormalizedItem[] {
+export function normalizeItems(items: readonly Json[], payloadId: string, schema: Schema): NormalizedItem[] {
   const normalized: NormalizedItem[] = [];
   for (const item of items) {
-    const result = normalizeItem(item, payloadId);
+    const result = normalizeItem(item, payloadId, schema);
     if (result !== undefined) normalized.push(result);
   }
   return normalized;
 }
 
-export function normalizeItem(item: Json, payloadId: string): NormalizedItem | undefined {
+export function normalizeItem(item: Json, payloadId: string, schema: Schema): NormalizedItem | undefined {
   const type = asString(member(item, 'type'));
   if (type === undefined) throw invalid(`model item in payload ${payloadId} did not contain a string type`);
   const callId = asString(member(item, 'call_id')) ?? null;
@@ -46,7 +47,8 @@ export function normalizeItem(item: Json, payloadId: string): NormalizedItem | u
     agentMessage?: AgentMessage,
   ): NormalizedItem => {
     const fields = { role, channel, kind, agentMessage, parts, callId: ofCall };
-    return { responsesItemId: asString(member(item, 'id')), ...fields, content: contentOf(fields) };
+    const responsesItemId = schema.wireIds ? asString(member(item, 'id')) : undefined;
+    return { responsesItemId, ...fields, content: contentOf(fields) };
   };
   switch (type) {
     case 'message': {
@@ -55,7 +57,7 @@ export function normalizeItem(item: Json, payloadId: string): NormalizedItem | u
         messageRole(item, payloadId),
         channel,
         'message',
-        contentParts(member(item, 'content'), payloadId),
+        contentParts(member(item, 'content'), payloadId, schema),
       );
     }
     case 'agent_message': {
@@ -77,7 +79,7 @@ export function normalizeItem(item: Json, payloadId: string): NormalizedItem | u
         'tool',
         'commentary',
         'function_call_output',
-        outputParts(member(item, 'output'), payloadId),
+        outputParts(member(item, 'output'), payloadId, schema),
         callId,
       );
     case 'custom_tool_call':
@@ -87,7 +89,7 @@ export function normalizeItem(item: Json, payloadId: string): NormalizedItem | u
         'tool',
         'commentary',
         'custom_tool_call_output',
-        outputParts(member(item, 'output'), payloadId),
+        outputParts(member(item, 'output'), payloadId, schema),
         callId,
       );
     case 'tool_search_call':
@@ -102,9 +104,8 @@ export function normalizeItem(item: Json, payloadId: string): NormalizedItem | u
     case 'compaction_summary':
     case 'context_compaction':
       return make('assistant', 'summary', 'message', [compactionPart(item, payloadId)]);
-    case 'additional_tools':
-      return undefined;
     default:
+      if (schema.unseenItems.has(type)) return undefined;
       throw new Rejection(
         'model-item-unsupported',
         `unsupported model item type ${type} in payload ${payloadId}`,
@@ -136,7 +137,7 @@ function channelOfPhase(phase: string | undefined): ConversationChannel | null {
   return phase === 'commentary' || phase === 'summary' ? phase : null;
 }
 
-function contentParts(content: Json | undefined, payloadId: string): ConversationPart[] {
+function contentParts(content: Json | undefined, payloadId: string, schema: Schema): ConversationPart[] {
   const array = asArray(content);
   if (array === undefined) return [unhashedPart('content', payloadId)];
   const parts: ConversationPart[] = [];
@@ -145,6 +146,8 @@ function contentParts(content: Json | undefined, payloadId: string): Conversatio
     if (type === 'input_text' || type === 'output_text' || type === 'text') {
       const shown = asString(member(part, 'text'));
       if (shown !== undefined) parts.push({ type: 'text', text: shown });
+    } else if (!schema.hashedParts) {
+      parts.push(unhashedPart(type ?? 'content', payloadId));
     } else {
       const content_sha256 = createHash('sha256').update(sortedJson(part)).digest('hex');
       parts.push({
@@ -155,6 +158,7 @@ function contentParts(content: Json | undefined, payloadId: string): Conversatio
       });
     }
   }
+  if (parts.length === 0 && schema.markedEmptyContent) parts.push(unhashedPart('empty_content', payloadId));
   return parts;
 }
 
@@ -247,10 +251,10 @@ function customCallParts(item: Json, payloadId: string): ConversationPart[] {
   return [{ type: 'code', language: 'javascript', source: input }];
 }
 
-function outputParts(output: Json | undefined, payloadId: string): ConversationPart[] {
+function outputParts(output: Json | undefined, payloadId: string, schema: Schema): ConversationPart[] {
   if (output === undefined) return [unhashedPart('tool_output', payloadId)];
   if (typeof output === 'string') return [{ type: 'text', text: output }];
-  return Array.isArray(output) ? contentParts(output, payloadId) : [jsonPart(output, payloadId)];
+  return Array.isArray(output) ? contentParts(output, payloadId, schema) : [jsonPart(output, payloadId)];
 }
 
 function compactionPart(item: Json, payloadId: string): ConversationPart {

@@ -1,7 +1,15 @@
 // A map whose keys are pairs of strings, because ids are unique only within their thread or turn.
 
+import { type Journal, TrackedMap } from './journal.js';
+
 export class PairMap<V> {
-  readonly #outer = new Map<string, Map<string, V>>();
+  readonly #journal: Journal;
+  readonly #outer: TrackedMap<string, TrackedMap<string, V>>;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+    this.#outer = new TrackedMap(journal);
+  }
 
   get(first: string, second: string): V | undefined {
     return this.#outer.get(first)?.get(second);
@@ -10,7 +18,7 @@ export class PairMap<V> {
   set(first: string, second: string, value: V): void {
     let inner = this.#outer.get(first);
     if (inner === undefined) {
-      inner = new Map();
+      inner = new TrackedMap(this.#journal);
       this.#outer.set(first, inner);
     }
     inner.set(second, value);
@@ -42,9 +50,4 @@ export function reach<K, V>(map: Map<K, V>, key: K, create: () => V): V {
   const created = create();
   map.set(key, created);
   return created;
-}
-
-/** Appends `value` unless it is there. For lists that stay short. */
-export function addUnique(list: string[], value: string): void {
-  if (!list.includes(value)) list.push(value);
 }

@@ -75,7 +75,7 @@ export async function reduceBundle(dir: string, options: ReduceOptions = {}): Pr
     bundle: dir,
     statePath,
     complete: anomalies.length === 0,
-    recordingComplete: state.recording_complete,
+    recordingComplete: state.recording_complete ?? state.ended_at_unix_ms !== null,
     anomalies,
     counts,
   };

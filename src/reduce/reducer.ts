@@ -12,21 +12,32 @@ import { resolveWriteTarget } from './terminal.js';
 import { endThread, endTurn, resumeThread, startThread, startTurn } from './thread.js';
 import { correlateMcp, endTool, endToolRuntime, startTool, startToolRuntime } from './tool.js';
 
-/** Reduces one event. Throws Rejection; what the event had changed by then stays changed. */
+/** Reduces one event. Throws Rejection; then the graph is what it was before. */
 export function applyEvent(graph: Graph, event: RawEvent): void {
+  const { nextItem, nextOperation } = graph;
+  try {
+    reduceEvent(graph, event);
+    graph.journal.commit();
+  } catch (error) {
+    graph.journal.rollback();
+    graph.nextItem = nextItem;
+    graph.nextOperation = nextOperation;
+    throw error;
+  }
+}
+
+function reduceEvent(graph: Graph, event: RawEvent): void {
   graph.payloads.forget();
   addPayloads(graph, event);
   const moment: Moment = { seq: event.seq, at: event.wall_time_unix_ms };
-  const { state } = graph;
+  const { state, journal } = graph;
   const { thread_id: threadId, codex_turn_id: turnId, payload } = event;
   switch (payload.type) {
     case 'rollout_started':
-      state.trace_id = payload.trace_id;
-      state.root_thread_id = payload.root_thread_id;
+      journal.assign(state, { trace_id: payload.trace_id, root_thread_id: payload.root_thread_id });
       break;
     case 'rollout_ended':
-      state.status = payload.status;
-      state.ended_at_unix_ms = moment.at;
+      journal.assign(state, { status: payload.status, ended_at_unix_ms: moment.at });
       break;
     case 'recording_completed':
     case 'protocol_event_observed':
@@ -139,7 +150,7 @@ export function applyEvent(graph: Graph, event: RawEvent): void {
   }
 }
 
-/** Every payload that an event names is part of the evidence, whatever becomes of the event. */
+/** Every payload that a good event names is part of the evidence. */
 function addPayloads(graph: Graph, { payload }: RawEvent): void {
   for (const ref of payloadRefs(payload)) {
     if (ref !== null && ref !== undefined) graph.state.raw_payloads.set(ref.raw_payload_id, ref);

@@ -2,17 +2,26 @@
 // with them. Writes nothing.
 
 import { isUtf8 } from 'node:buffer';
-import { isBlankLine, PayloadReader, readEventLog, readManifest } from '../trace/bundle-reader.js';
-import { decodeEvent, EventSyntaxError } from '../trace/event-decoder.js';
+import { isBlankLine, readEventLog, readManifest, readSchema } from '../trace/bundle-reader.js';
+import { decodeEvent } from '../trace/event-decoder.js';
+import { JsonTextError } from '../trace/json-text.js';
 import { compareUtf8, type Integer } from '../trace/json-value.js';
-import type { Manifest, RawEvent } from '../trace/raw-event.js';
+import { PayloadReader } from '../trace/payload-reader.js';
+import type { Manifest, RawEvent, SchemaVersion } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { linkStartedCells } from './cell-links.js';
 import { connectWaitingSpawns } from './edges.js';
 import { Graph } from './graph.js';
 import { listConversations } from './item.js';
 import { applyEvent } from './reducer.js';
+import { type Schema, schemaOf } from './schema.js';
 import type { ReducedState } from './state.js';
+
+/** A line as the first schema's reader sees it, which matters for the positions that it names. */
+function withoutEnd(line: Uint8Array): Uint8Array {
+  if (line.at(-1) !== 10) return line;
+  return line.subarray(0, line.at(-2) === 13 ? -2 : -1);
+}
 
 /** Something wrong in a bundle. */
 export interface Anomaly {
@@ -39,14 +48,18 @@ export interface Replay {
  */
 export async function replayBundle(dir: string, { strict = false } = {}): Promise<Replay> {
   const manifest = await readManifest(dir);
-  const graph = new Graph(manifest, new PayloadReader(dir));
+  const schema = schemaOf(await readSchema(dir, manifest));
+  const graph = new Graph(schema, manifest, new PayloadReader(dir));
+  graph.journal.enabled = !strict;
   const replayer = new Replayer(graph, manifest, strict);
+  replayer.start();
   await readEventLog(dir, (line, number, terminated) => replayer.line(line, number, terminated));
   replayer.end();
   return { state: graph.state, anomalies: replayer.anomalies };
 }
 
 class Replayer {
+  readonly #schema: Schema;
   readonly anomalies: Anomaly[] = [];
   /** The greatest sequence number so far. */
   #last = 0n;
@@ -61,7 +74,19 @@ class Replayer {
     private readonly graph: Graph,
     private readonly manifest: Manifest,
     private readonly strict: boolean,
-  ) {}
+  ) {
+    this.#schema = graph.schema;
+  }
+
+  /** Schema 1 never asked what the manifest says. */
+  start(): void {
+    const { schema_version } = this.manifest;
+    if (!this.#schema.checkedLog || schema_version === this.#schema.version) return;
+    const refusal = `trace schema ${schema_version} cannot establish accepted history; use its matching reducer or record a new bundle`;
+    this.#try(() => {
+      throw new Rejection('schema-unsupported', refusal);
+    });
+  }
 
   line(line: Uint8Array, number: number, terminated: boolean): void {
     let seq: Integer | null = null;
@@ -73,10 +98,15 @@ class Replayer {
       if (isBlankLine(line)) return;
       if (this.#completed) this.#afterCompletion(number);
       this.#unreadable++;
-      const event = decode(line, number, terminated);
+      const event = decode(
+        this.#schema.checkedLog ? line : withoutEnd(line),
+        number,
+        terminated,
+        this.#schema.version,
+      );
       this.#unreadable--;
       seq = event.seq;
-      this.#check(event, number);
+      if (this.#schema.checkedLog) this.#check(event, number);
       applyEvent(this.graph, event);
       this.#completed = event.payload.type === 'recording_completed';
       this.graph.state.recording_complete = this.#completed && terminated;
@@ -89,6 +119,8 @@ class Replayer {
     this.#try(() => connectWaitingSpawns(this.graph));
     linkStartedCells(this.graph);
     listConversations(this.graph);
+    this.#schema.trim?.(this.graph.state);
+    if (!this.#schema.checkedLog) return;
     const refs = [...this.graph.state.raw_payloads.values()];
     refs.sort((a, b) => compareUtf8(a.raw_payload_id, b.raw_payload_id));
     for (const ref of refs) {
@@ -155,11 +187,11 @@ class Replayer {
   }
 }
 
-function decode(line: Uint8Array, number: number, terminated: boolean): RawEvent {
+function decode(line: Uint8Array, number: number, terminated: boolean, schema: SchemaVersion): RawEvent {
   try {
-    return decodeEvent(line);
+    return decodeEvent(line, schema);
   } catch (error) {
-    if (!(error instanceof EventSyntaxError)) throw error;
+    if (!(error instanceof JsonTextError)) throw error;
     let code = 'line-invalid';
     if (line.every((byte) => byte === 0 || byte === 10)) code = 'line-of-nul';
     else if (!terminated) code = 'line-torn';

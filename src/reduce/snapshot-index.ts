@@ -26,13 +26,17 @@ export class SnapshotIndex {
   #byContent: Map<string, Queue> | undefined;
   #byWireId: Map<string, Queue> | undefined;
 
-  constructor(private readonly snapshot: readonly ItemRecord[]) {}
+  /** @param singleUse whether an item that was used is not taken again at its own position either. */
+  constructor(
+    private readonly snapshot: readonly ItemRecord[],
+    private readonly singleUse: boolean,
+  ) {}
 
   /** The record at `position` when it matches and is unused. */
   at(position: number, sighted: NormalizedItem): ItemRecord | undefined {
     const record = this.snapshot[position];
-    const free = record !== undefined && !this.#used.has(record);
-    return free && matches(record, sighted) ? record : undefined;
+    if (record === undefined || (this.singleUse && this.#used.has(record))) return undefined;
+    return matches(record, sighted) ? record : undefined;
   }
 
   /** The first unused record that matches. */

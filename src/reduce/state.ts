@@ -10,12 +10,13 @@ import type {
   ExecutionStatus,
   RawPayloadRef,
   RolloutStatus,
+  SchemaVersion,
   ToolCallKind,
   ToolCallSummary,
 } from '../trace/raw-event.js';
 
 export interface ReducedState {
-  schema_version: 2;
+  schema_version: SchemaVersion;
   /** This recording; one rollout may have several. */
   trace_id: string;
   /** The rollout that was observed. */
@@ -24,8 +25,8 @@ export interface ReducedState {
   /** null while the rollout runs, or when the recording stops before its end. */
   ended_at_unix_ms: Integer | null;
   status: RolloutStatus;
-  /** The log ends with a whole recording_completed event. */
-  recording_complete: boolean;
+  /** The log ends with a whole recording_completed event; undefined and absent in schema 1, which has none. */
+  recording_complete: boolean | undefined;
   root_thread_id: string;
   threads: Map<string, AgentThread>;
   codex_turns: Map<string, CodexTurn>;
@@ -167,7 +168,8 @@ export interface InferenceCall {
 export interface TokenUsage {
   input_tokens: Integer;
   cached_input_tokens: Integer;
-  cache_write_input_tokens: Integer;
+  /** Undefined and absent in schema 1. */
+  cache_write_input_tokens: Integer | undefined;
   output_tokens: Integer;
   reasoning_output_tokens: Integer;
 }
@@ -186,9 +188,10 @@ export interface CodeCell {
   runtime_status: CodeCellStatus;
   initial_response_at_unix_ms: Integer | null;
   initial_response_seq: Integer | null;
-  initial_response_status: CodeCellStatus | null;
-  raw_initial_response_payload_id: string | null;
-  raw_result_payload_id: string | null;
+  /** This member and the next two are undefined and absent in schema 1. */
+  initial_response_status: CodeCellStatus | null | undefined;
+  raw_initial_response_payload_id: string | null | undefined;
+  raw_result_payload_id: string | null | undefined;
   yielded_at_unix_ms: Integer | null;
   yielded_seq: Integer | null;
   source_js: string;

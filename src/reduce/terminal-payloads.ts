@@ -1,7 +1,7 @@
 // The payloads of terminal tools: what a write was asked to do, what the runtime observed of a command's start
 // and end, and what a write's result says. Reads and checks; the operations are terminal.ts.
 
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { decodeText, JsonTextError } from '../trace/json-text.js';
 import { asArray, asString, compactJson, type Json, JsonNumber, member } from '../trace/json-value.js';
 import { Rejection } from '../trace/rejection.js';
 import {
@@ -18,6 +18,7 @@ import {
   u64,
   usize,
 } from '../trace/typed-json.js';
+import type { Schema } from './schema.js';
 import type { TerminalOperationKind, TerminalRequest, TerminalResult } from './state.js';
 
 /** What starts an operation. */
@@ -33,6 +34,14 @@ const beginShape = struct('struct ExecCommandBeginPayload', {
   interaction_input: optional(text),
 });
 
+const splitEndShape = struct('struct ExecCommandEndPayload', {
+  process_id: optional(text),
+  stdout: text,
+  stderr: text,
+  exit_code: i32,
+  formatted_output: text,
+});
+
 const endShape = struct('struct ExecCommandEndPayload', {
   process_id: optional(text),
   aggregated_output: defaulted(text, ''),
@@ -45,12 +54,13 @@ const invocationShape = struct('struct DispatchedToolTraceRequestPayload', {
   payload: struct('struct DispatchedToolPayload', { type: text, arguments: optional(text) }),
 });
 
-const writeArgumentsShape = struct('struct DispatchedWriteStdinArgs', {
+const WRITE_ARGUMENTS = 'struct DispatchedWriteStdinArgs';
+const writeArgumentsShape = {
   session_id: anyJson,
   chars: defaulted(text, ''),
   yield_time_ms: optional(u64),
   max_output_tokens: optional(usize),
-});
+};
 
 const dispatchResultShape = tagged<
   | { type: 'direct_response'; response_item: Json }
@@ -70,7 +80,7 @@ const codeModeResultShape = struct('struct CodeModeExecResult', {
 });
 
 /** What the model asked a write to do; undefined when it named no process. Throws Rejection. */
-export function parseWrite(payload: Json, payloadId: string): OperationRequest | undefined {
+export function parseWrite(payload: Json, payloadId: string, schema: Schema): OperationRequest | undefined {
   const refuse = refusal(`parse terminal invocation payload ${payloadId} as dispatch payload`);
   const invocation = decode(invocationShape, payload, refuse);
   if (invocation.tool_name !== 'write_stdin') {
@@ -82,18 +92,23 @@ export function parseWrite(payload: Json, payloadId: string): OperationRequest |
   if (invocation.payload.arguments === null) {
     throw refuse('write_stdin dispatch payload omitted function arguments');
   }
-  let args: ReturnType<typeof writeArgumentsShape>;
   try {
-    args = writeArgumentsShape(parseJson(Buffer.from(invocation.payload.arguments)), '');
+    const { session_id, chars, yield_time_ms, max_output_tokens } = decodeText(
+      Buffer.from(invocation.payload.arguments),
+      WRITE_ARGUMENTS,
+      writeArgumentsShape,
+    );
+    const processId = processIdOf(session_id);
+    if (processId !== undefined) {
+      return { processId, request: { type: 'write_stdin', stdin: chars, yield_time_ms, max_output_tokens } };
+    }
   } catch (error) {
-    // The model wrote these; the tool has refused them already.
-    if (error instanceof TypeMismatch || error instanceof JsonSyntaxError) return undefined;
-    throw error;
+    if (!(error instanceof JsonTextError)) throw error;
+    if (schema.splitOutput) throw refuse('parse write_stdin dispatch function arguments', error.message);
   }
-  const processId = processIdOf(args.session_id);
-  if (processId === undefined) return undefined;
-  const { chars, yield_time_ms, max_output_tokens } = args;
-  return { processId, request: { type: 'write_stdin', stdin: chars, yield_time_ms, max_output_tokens } };
+  if (schema.splitOutput) throw refuse('write_stdin dispatch payload omitted session_id');
+  // The model wrote these arguments; the tool has refused them already.
+  return undefined;
 }
 
 function processIdOf(sessionId: Json): string | undefined {
@@ -119,13 +134,19 @@ export interface OperationEnd {
 }
 
 /** What the runtime or the result of a write says of an operation's end. Throws Rejection. */
-export function parseEnd(kind: TerminalOperationKind, payload: Json, payloadId: string): OperationEnd {
+export function parseEnd(
+  kind: TerminalOperationKind,
+  payload: Json,
+  payloadId: string,
+  schema: Schema,
+): OperationEnd {
+  const observedEnd: Decode<OperationEnd> = schema.splitOutput ? splitEnd : joinedEnd;
   if (kind === 'exec_command') {
-    return observedEnd(decode(endShape, payload, refusal(`parse exec terminal response ${payloadId}`)));
+    return decode(observedEnd, payload, refusal(`parse exec terminal response ${payloadId}`));
   }
   let unlike: string;
   try {
-    return observedEnd(endShape(payload, ''));
+    return observedEnd(payload, '');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     unlike = error.ofValue;
@@ -140,13 +161,15 @@ export function parseEnd(kind: TerminalOperationKind, payload: Json, payloadId: 
   }
 }
 
-function observedEnd({
-  process_id,
-  aggregated_output,
-  exit_code,
-}: ReturnType<typeof endShape>): OperationEnd {
+const joinedEnd: Decode<OperationEnd> = (value, name) => {
+  const { process_id, aggregated_output, exit_code } = endShape(value, name);
   return { processId: process_id, result: { ...resultOf(aggregated_output, null), exit_code } };
-}
+};
+
+const splitEnd: Decode<OperationEnd> = (value, name) => {
+  const { process_id, stdout, stderr, exit_code, formatted_output } = splitEndShape(value, name);
+  return { processId: process_id, result: { ...resultOf(stdout, formatted_output), stderr, exit_code } };
+};
 
 function dispatchedResult(result: ReturnType<typeof dispatchResultShape>): TerminalResult {
   switch (result.type) {
@@ -202,6 +225,6 @@ function decode<T>(shape: Decode<T>, value: Json, refuse: (cause: string) => Rej
   }
 }
 
-function refusal(what: string): (cause: string) => Rejection {
-  return (cause) => new Rejection('terminal-payload-invalid', what, [cause]);
+function refusal(what: string): (...causes: string[]) => Rejection {
+  return (...causes) => new Rejection('terminal-payload-invalid', what, causes);
 }

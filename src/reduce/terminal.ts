@@ -6,7 +6,6 @@
 import type { ExecutionStatus, RawPayloadRef, ToolCallKind } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
-import { addUnique } from './pair-map.js';
 import type { TerminalOperation, ToolCall } from './state.js';
 import { type OperationRequest, parseBegin, parseEnd, parseWrite } from './terminal-payloads.js';
 
@@ -18,7 +17,7 @@ export function startWrite(
   toolCallId: string,
   ref: RawPayloadRef,
 ): string | null {
-  const request = parseWrite(graph.payloads.json(ref), ref.raw_payload_id);
+  const request = parseWrite(graph.payloads.json(ref), ref.raw_payload_id, graph.schema);
   if (request === undefined) return null;
   return insertOperation(graph, moment, threadId, toolCallId, request, ref.raw_payload_id);
 }
@@ -75,11 +74,13 @@ export function endOperation(
 ): void {
   const operation = operationOf(graph, operationId, 'terminal end referenced');
   const ended =
-    ref === null ? undefined : parseEnd(operation.kind, graph.payloads.json(ref), ref.raw_payload_id);
-  closeWindow(operation.execution, moment, status);
+    ref === null
+      ? undefined
+      : parseEnd(operation.kind, graph.payloads.json(ref), ref.raw_payload_id, graph.schema);
+  closeWindow(graph, operation.execution, moment, status);
   if (ref === null || ended === undefined) return;
-  addUnique(operation.raw_payload_ids, ref.raw_payload_id);
-  const known = graph.processes.get(operation.terminal_id ?? '');
+  graph.journal.addUnique(operation.raw_payload_ids, ref.raw_payload_id);
+  const known = operation.terminal_id === null ? undefined : graph.processes.get(operation.terminal_id);
   if (ended.processId !== null) {
     if (known === undefined) {
       joinSession(graph, threadId, operation, ended.processId);
@@ -90,7 +91,7 @@ export function endOperation(
       );
     }
   }
-  operation.result = ended.result;
+  graph.journal.assign(operation, { result: ended.result });
 }
 
 function operationOf(graph: Graph, operationId: string, what: string): TerminalOperation {
@@ -103,11 +104,12 @@ function operationOf(graph: Graph, operationId: string, what: string): TerminalO
 
 function joinSession(graph: Graph, threadId: string, operation: TerminalOperation, processId: string): void {
   const own = `terminal_session:${operation.operation_id}`;
-  const existing = graph.sessionsByProcess.get(threadId, processId);
-  const terminalId = operation.kind === 'exec_command' ? own : (existing ?? own);
+  const shared =
+    operation.kind === 'exec_command' ? undefined : graph.sessionsByProcess.get(threadId, processId);
+  const terminalId = graph.schema.sessionsByProcess ? processId : (shared ?? own);
   graph.sessionsByProcess.set(threadId, processId, terminalId);
   graph.processes.set(terminalId, processId);
-  operation.terminal_id = terminalId;
+  graph.journal.assign(operation, { terminal_id: terminalId });
   let session = graph.state.terminal_sessions.get(terminalId);
   if (session === undefined) {
     const { started_at_unix_ms, started_seq } = operation.execution;
@@ -120,7 +122,11 @@ function joinSession(graph: Graph, threadId: string, operation: TerminalOperatio
     };
     graph.state.terminal_sessions.set(terminalId, session);
   }
-  addUnique(session.operation_ids, operation.operation_id);
+  if (session.thread_id !== threadId) {
+    const what = `terminal session ${terminalId} belongs to thread ${session.thread_id}, not ${threadId}`;
+    throw new Rejection('session-of-other-thread', what);
+  }
+  graph.journal.addUnique(session.operation_ids, operation.operation_id);
 }
 
 /** Moves a write to the session of the command that it went to. */
@@ -143,11 +149,12 @@ export function resolveWriteTarget(graph: Graph, toolCallId: string, execToolCal
   }
   const left = terminal_sessions.get(write.terminal_id ?? '');
   if (left !== undefined) {
-    left.operation_ids = left.operation_ids.filter((id) => id !== write.operation_id);
+    const operation_ids = left.operation_ids.filter((id) => id !== write.operation_id);
+    graph.journal.assign(left, { operation_ids });
     if (left.operation_ids.length === 0) terminal_sessions.delete(left.terminal_id);
   }
-  write.terminal_id = target;
-  addUnique(session.operation_ids, write.operation_id);
+  graph.journal.assign(write, { terminal_id: target });
+  graph.journal.addUnique(session.operation_ids, write.operation_id);
 }
 
 /** Shows on the operation which conversation items a model saw it through. */
@@ -158,5 +165,12 @@ export function observeOperation(graph: Graph, tool: ToolCall): void {
   if (call_item_ids.length === 0 && output_item_ids.length === 0) return;
   const operation = graph.state.terminal_operations.get(tool.terminal_operation_id);
   if (operation === undefined) return;
-  operation.model_observations = [{ call_item_ids, output_item_ids, source: 'direct_tool_call' }];
+  const [known] = operation.model_observations;
+  const unchanged =
+    known?.call_item_ids.length === call_item_ids.length &&
+    known.output_item_ids.length === output_item_ids.length;
+  if (unchanged) return;
+  graph.journal.assign(operation, {
+    model_observations: [{ call_item_ids, output_item_ids, source: 'direct_tool_call' }],
+  });
 }

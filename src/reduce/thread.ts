@@ -90,15 +90,13 @@ export function resumeThread(graph: Graph, threadId: string): void {
   if (execution.ended_seq === null) {
     throw new Rejection('resume-running-thread', `resumed thread ${threadId} has not ended`);
   }
-  execution.ended_at_unix_ms = null;
-  execution.ended_seq = null;
-  execution.status = 'running';
+  graph.journal.assign(execution, { ended_at_unix_ms: null, ended_seq: null, status: 'running' });
   graph.cellsByRuntime.deleteAll(threadId);
   graph.sessionsByProcess.deleteAll(threadId);
 }
 
 export function endThread(graph: Graph, moment: Moment, threadId: string, status: RolloutStatus): void {
-  closeWindow(graph.thread(threadId).execution, moment, status);
+  closeWindow(graph, graph.thread(threadId).execution, moment, status);
 }
 
 export function startTurn(graph: Graph, moment: Moment, turnId: string, threadId: string): void {
@@ -131,7 +129,7 @@ export function endTurn(
       `codex turn end for ${turnId} used thread ${threadId}, but the turn belongs to ${turn.thread_id}`,
     );
   }
-  closeWindow(turn.execution, moment, status);
+  closeWindow(graph, turn.execution, moment, status);
   closeInferencesOfTurn(graph, moment, turnId, status);
   closeCellsOfTurn(graph, moment, turnId, status);
 }

@@ -12,8 +12,7 @@ import { endInteraction, startInteraction } from './agents.js';
 import { linkNestedTool, linkWait } from './cell-links.js';
 import { cellOfRuntime } from './code-cell.js';
 import { attachResult } from './edges.js';
-import { closeWindow, type Graph, type Moment, openWindow } from './graph.js';
-import { addUnique } from './pair-map.js';
+import { closeWindow, type Graph, itemsOfCall, type Moment, openWindow } from './graph.js';
 import type { ConversationItem, ToolCall } from './state.js';
 import {
   endOperation,
@@ -77,7 +76,7 @@ export function startTool(
   if (requester.type === 'code_cell') linkNestedTool(graph, requester.code_cell_id, tool_call_id);
   if (callId === null) return;
   graph.toolsByVisibleCall.set(callId, tool);
-  for (const { item } of graph.itemsByCall.get(threadId, callId) ?? []) attachItem(graph, tool, item);
+  for (const item of itemsOfCall(graph, threadId, callId)) attachItem(graph, tool, item);
   observeOperation(graph, tool);
 }
 
@@ -123,7 +122,7 @@ export function correlateMcp(graph: Graph, toolCallId: string, mcpCallId: string
   if (tool.mcp_call_id !== null) {
     throw new Rejection('duplicate-correlation', `duplicate MCP correlation for tool call ${toolCallId}`);
   }
-  tool.mcp_call_id = mcpCallId;
+  graph.journal.assign(tool, { mcp_call_id: mcpCallId });
 }
 
 export function endTool(
@@ -134,8 +133,8 @@ export function endTool(
   result: RawPayloadRef | null,
 ): void {
   const tool = toolOf(graph, toolCallId, 'tool call end');
-  closeWindow(tool.execution, moment, status);
-  tool.raw_result_payload_id = result?.raw_payload_id ?? null;
+  closeWindow(graph, tool.execution, moment, status);
+  graph.journal.assign(tool, { raw_result_payload_id: result?.raw_payload_id ?? null });
   // What the runtime observed of a terminal is nearer to the truth than what the requester was told.
   if (tool.terminal_operation_id !== null && tool.raw_runtime_payload_ids.length === 0) {
     endOperation(graph, moment, tool.thread_id, tool.terminal_operation_id, status, result);
@@ -147,20 +146,22 @@ export function startToolRuntime(
   graph: Graph,
   moment: Moment,
   toolCallId: string,
-  kind: ToolCallKind,
+  observedKind: ToolCallKind | undefined,
   ref: RawPayloadRef,
 ): void {
   const tool = toolOf(graph, toolCallId, 'tool runtime start');
-  addUnique(tool.raw_runtime_payload_ids, ref.raw_payload_id);
-  tool.kind = kind;
-  if (tool.terminal_operation_id !== null && isTerminalTool(kind)) {
+  graph.journal.addUnique(tool.raw_runtime_payload_ids, ref.raw_payload_id);
+  if (observedKind !== undefined) graph.journal.assign(tool, { kind: observedKind });
+  if (tool.terminal_operation_id !== null && isTerminalTool(tool.kind)) {
     const what = `tool runtime start would create a second terminal operation for ${toolCallId}`;
     throw new Rejection('duplicate-operation', what);
   }
   const operationId = startObservedOperation(graph, moment, tool, ref);
   if (operationId !== null) {
-    tool.terminal_operation_id = operationId;
-    tool.summary = { type: 'terminal', operation_id: operationId };
+    graph.journal.assign(tool, {
+      terminal_operation_id: operationId,
+      summary: { type: 'terminal', operation_id: operationId },
+    });
     observeOperation(graph, tool);
   }
   startInteraction(graph, tool, ref);
@@ -174,7 +175,7 @@ export function endToolRuntime(
   ref: RawPayloadRef,
 ): void {
   const tool = toolOf(graph, toolCallId, 'tool runtime end');
-  addUnique(tool.raw_runtime_payload_ids, ref.raw_payload_id);
+  graph.journal.addUnique(tool.raw_runtime_payload_ids, ref.raw_payload_id);
   if (tool.terminal_operation_id !== null) {
     endOperation(graph, moment, tool.thread_id, tool.terminal_operation_id, status, ref);
   }
@@ -200,16 +201,16 @@ export function attachToolItem(graph: Graph, item: ConversationItem, callId: str
 function attachItem(graph: Graph, tool: ToolCall, item: ConversationItem): void {
   const { tool_call_id } = tool;
   if (item.kind === 'function_call' || item.kind === 'custom_tool_call') {
-    addUnique(tool.model_visible_call_item_ids, item.item_id);
+    graph.journal.addUnique(tool.model_visible_call_item_ids, item.item_id);
     for (const callItemId of tool.model_visible_call_item_ids) {
       for (const inference of graph.inferencesByAnswer.get(callItemId) ?? []) {
-        addUnique(inference.tool_call_ids_started_by_response, tool_call_id);
+        graph.journal.addUnique(inference.tool_call_ids_started_by_response, tool_call_id);
       }
     }
   } else {
-    addUnique(tool.model_visible_output_item_ids, item.item_id);
+    graph.journal.addUnique(tool.model_visible_output_item_ids, item.item_id);
     if (item.produced_by.some((known) => known.type === 'tool' && known.tool_call_id === tool_call_id))
       return;
-    item.produced_by.push({ type: 'tool', tool_call_id });
+    graph.journal.push(item.produced_by, { type: 'tool', tool_call_id });
   }
 }

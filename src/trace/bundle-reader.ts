@@ -1,15 +1,13 @@
-// Reads a trace bundle: its manifest, the lines of its event log and its payload files, the latter only from
-// inside the bundle. Every refusal is a Rejection; what an event means is src/reduce/.
+// Reads a trace bundle: its manifest and the lines of its event log; its payloads are payload-reader.ts. Every
+// refusal is a Rejection; what an event means is src/reduce/.
 
-import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
-import { isAbsolute, join, normalize, relative, sep } from 'node:path';
-import { faultEnd } from './event-decoder.js';
-import { JsonSyntaxError, jsonPosition, parseJson, parseJsonMembers } from './json-parser.js';
-import type { Json } from './json-value.js';
+import { join } from 'node:path';
+import { systemErrorCode } from '../errors.js';
+import { JsonSyntaxError, jsonPosition, parseJsonMembers } from './json-parser.js';
+import { faultEnd } from './json-text.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
-import type { Manifest, RawPayloadRef } from './raw-event.js';
+import type { Manifest, SchemaVersion } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
 import { type Decode, i64, mismatch, TypeMismatch, text, u32 } from './typed-json.js';
 
@@ -19,14 +17,14 @@ const EVENT_LOG_FILE = 'trace.jsonl';
 
 /** An event carries at most a code cell's source or a message inline; a longer line is damage. */
 const MAX_EVENT_BYTES = 64 * 1024 * 1024;
-/** Below the longest string that V8 can make (2^29 - 24). */
-const MAX_PAYLOAD_BYTES = 500 * 1024 * 1024;
 const MAX_MANIFEST_BYTES = 1024 * 1024;
+/** The first event names a recording and a thread. */
+const FIRST_EVENT_BYTES = 4096;
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Reads and checks manifest.json. Throws Rejection `manifest-unreadable`, `manifest-invalid` or
- * `schema-unsupported` (any schema but 2).
+ * Reads and checks manifest.json, but for its schema. Throws Rejection `manifest-unreadable` or
+ * `manifest-invalid`.
  */
 export async function readManifest(dir: string): Promise<Manifest> {
   const path = join(dir, MANIFEST_FILE);
@@ -39,14 +37,7 @@ export async function readManifest(dir: string): Promise<Manifest> {
   if (bytes.length > MAX_MANIFEST_BYTES) {
     throw new Rejection('manifest-invalid', `read ${path}`, [`longer than ${MAX_MANIFEST_BYTES} bytes`]);
   }
-  const manifest = decodeManifest(bytes, path);
-  if (manifest.schema_version !== 2) {
-    throw new Rejection(
-      'schema-unsupported',
-      `trace schema ${manifest.schema_version} cannot establish accepted history; use its matching reducer or record a new bundle`,
-    );
-  }
-  return manifest;
+  return decodeManifest(bytes, path);
 }
 
 function decodeManifest(bytes: Buffer, path: string): Manifest {
@@ -77,6 +68,25 @@ function decodeManifest(bytes: Buffer, path: string): Manifest {
     raw_event_log: take('raw_event_log', text),
     payloads_dir: take('payloads_dir', text),
   };
+}
+
+/**
+ * The schema that a bundle has: the one that its first event names, because Codex wrote it there; the manifest's
+ * where there is no such event.
+ */
+export async function readSchema(dir: string, manifest: Manifest): Promise<SchemaVersion> {
+  const start = Buffer.alloc(FIRST_EVENT_BYTES);
+  let bytesRead = 0;
+  try {
+    const file = await open(join(dir, EVENT_LOG_FILE), 'r');
+    ({ bytesRead } = await file.read(start, 0, start.length).finally(() => file.close()));
+  } catch (error) {
+    // Whoever reads the log says so.
+    if (systemErrorCode(error) === undefined) throw error;
+  }
+  const [first = ''] = start.toString('latin1', 0, bytesRead).trimStart().split('\n', 1);
+  const [, written = String(manifest.schema_version)] = /"schema_version"\s*:\s*([12])\b/.exec(first) ?? [];
+  return written === '1' ? 1 : 2;
 }
 
 function parseManifest(bytes: Buffer, path: string): ReturnType<typeof parseJsonMembers> {
@@ -121,128 +131,4 @@ export async function readEventLog(dir: string, onLine: LineHandler): Promise<vo
 /** A line that the reference skips: nothing but Unicode white space. */
 export function isBlankLine(line: Uint8Array): boolean {
   return line[0] !== 123 && /^\p{White_Space}*$/u.test(Buffer.from(line).toString('utf8'));
-}
-
-/** Reads payload files, each parsed once per event, and never from outside the bundle. */
-export class PayloadReader {
-  readonly #root: string;
-  readonly #parsed = new Map<string, Json>();
-  readonly #seen = new Set<string>();
-
-  /** Throws when the bundle directory does not exist. */
-  constructor(dir: string) {
-    this.#root = realpathSync.native(dir);
-  }
-
-  /** Forgets parsed payloads; called between events. */
-  forget(): void {
-    this.#parsed.clear();
-  }
-
-  /** Whether `json` has read this payload without fault. */
-  wasRead(ref: RawPayloadRef): boolean {
-    return this.#seen.has(ref.path);
-  }
-
-  /**
-   * The payload's JSON. `keep` limits it to these members of the outermost object; a payload is always read
-   * with the same `keep`. Throws Rejection `payload-outside`, `payload-unreadable` or `payload-invalid`.
-   */
-  json(ref: RawPayloadRef, keep?: ReadonlySet<string>): Json {
-    const known = this.#parsed.get(ref.path);
-    if (known !== undefined) return known;
-    const bytes = this.#read(ref, 'open payload', 'parse payload');
-    try {
-      const value = parseJson(bytes, keep);
-      this.#parsed.set(ref.path, value);
-      this.#seen.add(ref.path);
-      return value;
-    } catch (error) {
-      if (!(error instanceof JsonSyntaxError)) throw error;
-      throw new Rejection('payload-invalid', `parse payload ${ref.raw_payload_id}`, [error.message]);
-    }
-  }
-
-  /**
-   * Checks a payload that no event needed to look into, as loosely as the reference does: any nesting, any
-   * surrogate. Throws as `json` does.
-   */
-  check(ref: RawPayloadRef): void {
-    const bytes = this.#read(ref, 'read payload', 'read payload');
-    if (!isUtf8(bytes)) {
-      const cause = 'stream did not contain valid UTF-8';
-      throw new Rejection('payload-invalid', `read payload ${ref.raw_payload_id}`, [cause]);
-    }
-    try {
-      JSON.parse(bytes.toString('utf8'));
-    } catch {
-      throw new Rejection('payload-invalid', `invalid payload ${ref.raw_payload_id}`, [syntaxFault(bytes)]);
-    }
-  }
-
-  #read(ref: RawPayloadRef, opening: string, reading: string): Buffer {
-    const unreadable = (doing: string, error: unknown) =>
-      new Rejection('payload-unreadable', `${doing} ${ref.raw_payload_id}`, [systemErrorText(error)]);
-    const path = this.#locate(ref, (error) => unreadable(opening, error));
-    let file: number;
-    try {
-      // Without O_NONBLOCK a named pipe in the place of a payload would wait forever.
-      file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    } catch (error) {
-      throw unreadable(opening, error);
-    }
-    try {
-      const { size } = fstatSync(file);
-      if (size > MAX_PAYLOAD_BYTES) {
-        const what = `payload ${ref.raw_payload_id} is longer than ${MAX_PAYLOAD_BYTES} bytes`;
-        throw new Rejection('payload-too-large', what);
-      }
-      return readAll(file, size);
-    } catch (error) {
-      throw error instanceof Rejection ? error : unreadable(reading, error);
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  /** The real path of a payload file, refused when it leads out of the bundle, also through a symbolic link. */
-  #locate(ref: RawPayloadRef, unreadable: (error: unknown) => Rejection): string {
-    const outside = () =>
-      new Rejection('payload-outside', `payload ${ref.raw_payload_id} lies outside the bundle: ${ref.path}`);
-    if (isAbsolute(ref.path) || leadsOut(normalize(ref.path))) throw outside();
-    let real: string;
-    try {
-      real = realpathSync.native(join(this.#root, ref.path));
-    } catch (error) {
-      throw unreadable(error);
-    }
-    if (leadsOut(relative(this.#root, real))) throw outside();
-    return real;
-  }
-}
-
-function leadsOut(path: string): boolean {
-  return isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`);
-}
-
-function readAll(file: number, size: number): Buffer {
-  // One byte more tells whether the file grew; a pipe has no size at all.
-  let bytes = Buffer.allocUnsafe(size + 1);
-  let length = 0;
-  for (;;) {
-    const read = readSync(file, bytes, length, bytes.length - length, null);
-    if (read === 0) return bytes.subarray(0, length);
-    length += read;
-    if (length > MAX_PAYLOAD_BYTES) return bytes.subarray(0, length);
-    if (length === bytes.length) bytes = Buffer.concat([bytes, Buffer.allocUnsafe(bytes.length)]);
-  }
-}
-
-function syntaxFault(bytes: Uint8Array): string {
-  try {
-    parseJson(bytes);
-  } catch (error) {
-    if (error instanceof JsonSyntaxError) return error.message;
-  }
-  return 'not JSON';
 }

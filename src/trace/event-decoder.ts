@@ -1,8 +1,8 @@
 // One line of the event log → RawEvent, or the reason why it is none. Knows the shape of every event type,
 // not what the events mean.
 
-import { JsonSyntaxError, jsonPosition, parseJsonMembers } from './json-parser.js';
-import type { Json } from './json-value.js';
+import { type JsonMember, parseJsonMembers } from './json-parser.js';
+import { decodeText, faultEnd } from './json-text.js';
 import type {
   CodeCellStatus,
   ExecutionStatus,
@@ -11,6 +11,7 @@ import type {
   RawPayloadKind,
   RawPayloadRef,
   RolloutStatus,
+  SchemaVersion,
   ToolCallKind,
   ToolCallRequester,
   ToolCallSummary,
@@ -20,10 +21,9 @@ import {
   type Decode,
   i64,
   list,
-  mismatch,
   optional,
   struct,
-  TypeMismatch,
+  type TypeMismatch,
   tagged,
   text,
   u32,
@@ -103,8 +103,8 @@ const upstreamCall = {
   request_payload: ref,
 };
 
-/** The members of every event type, in the order in which the reference names them. */
-const payloadShapes = {
+/** The members of every event type of schema 2, in the order in which the reference names them. */
+const schema2 = {
   recording_completed: {},
   rollout_started: { trace_id: text, root_thread_id: text },
   rollout_ended: { status: rolloutStatus },
@@ -155,62 +155,48 @@ const payloadShapes = {
   protocol_event_observed: { event_type: text, event_payload: ref },
   other: { kind: text, summary: text, payloads: list(ref), metadata: anyJson },
 };
-const payload = tagged<RawEventPayload>('RawTraceEventPayload', payloadShapes);
 
-/** Why a line is no event, in the words of the reference, position included. */
-export class EventSyntaxError extends Error {}
+/** Schema 1 has fewer types, and no kind in what the runtime observes. */
+const { recording_completed: _end, thread_resumed: _resume, ...common } = schema2;
+const {
+  history_item_accepted: _accept,
+  stdin_target_resolved: _target,
+  ...schema1
+} = {
+  ...common,
+  tool_call_runtime_started: { tool_call_id: text, runtime_payload: ref },
+};
 
-const ENVELOPE_LENGTH = 7;
+const shapesOf = { 1: schema1, 2: schema2 } as const;
+const payloadOf: Readonly<Record<SchemaVersion, Decode<RawEventPayload>>> = {
+  1: tagged('RawTraceEventPayload', schema1),
+  2: tagged('RawTraceEventPayload', schema2),
+};
+
+const envelopeOf = (schema: SchemaVersion) => ({
+  schema_version: u32,
+  seq: u64,
+  wall_time_unix_ms: i64,
+  rollout_id: text,
+  thread_id: optional(text),
+  codex_turn_id: optional(text),
+  payload: payloadOf[schema],
+});
+const envelopes = { 1: envelopeOf(1), 2: envelopeOf(2) };
 
 /**
- * Decodes one line of the event log, its newline included when it has one. Throws EventSyntaxError.
+ * Decodes one line of the event log, its newline included when it has one. Throws JsonTextError in the words of
+ * the reference.
  *
  * An array of the seven members in order counts as an event, as in the reference.
  */
-export function decodeEvent(line: Uint8Array): RawEvent {
-  const { value, members, end } = parse(line);
-  const fail = (what: string, at: number) => new EventSyntaxError(`${what} at ${jsonPosition(line, at)}`);
-  if (Array.isArray(value)) {
-    if (value.length < ENVELOPE_LENGTH) {
-      const expected = `struct RawTraceEvent with ${ENVELOPE_LENGTH} elements`;
-      throw fail(`invalid length ${value.length}, expected ${expected}`, end);
-    }
-    if (value.length > ENVELOPE_LENGTH) throw fail('trailing characters', end);
-  } else if (!(value instanceof Map)) {
-    throw fail(mismatch(value, '', 'struct RawTraceEvent').message, end);
-  }
-  let index = 0;
-  const take = <T>(name: string, decode: Decode<T>): T => {
-    const field = Array.isArray(value)
-      ? { value: value[index++], start: end, end }
-      : members.find(({ key }) => key === name);
-    try {
-      return decode(field?.value, name);
-    } catch (error) {
-      if (!(error instanceof TypeMismatch)) throw error;
-      if (field === undefined) throw fail(error.message, end);
-      if (name === 'payload') throw payloadFault(line, field, error, fail);
-      throw fail(error.ofText, faultEnd(field));
-    }
+export function decodeEvent(line: Uint8Array, schema: SchemaVersion): RawEvent {
+  const faultAt = (member: JsonMember, error: TypeMismatch) => {
+    if (member.key !== 'payload') return { what: error.ofText, at: faultEnd(member) };
+    return payloadFault(line, member, error, shapesOf[schema]);
   };
-  return {
-    schema_version: Number(take('schema_version', u32)),
-    seq: take('seq', u64),
-    wall_time_unix_ms: take('wall_time_unix_ms', i64),
-    rollout_id: take('rollout_id', text),
-    thread_id: take('thread_id', optional(text)),
-    codex_turn_id: take('codex_turn_id', optional(text)),
-    payload: take('payload', payload),
-  };
-}
-
-function parse(line: Uint8Array): ReturnType<typeof parseJsonMembers> {
-  try {
-    return parseJsonMembers(line);
-  } catch (error) {
-    if (error instanceof JsonSyntaxError) throw new EventSyntaxError(error.message);
-    throw error;
-  }
+  const event = decodeText(line, 'struct RawTraceEvent', envelopes[schema], { faultAt });
+  return { ...event, schema_version: Number(event.schema_version) };
 }
 
 /**
@@ -219,31 +205,18 @@ function parse(line: Uint8Array): ReturnType<typeof parseJsonMembers> {
  */
 function payloadFault(
   line: Uint8Array,
-  field: { value?: Json | undefined; start: number; end: number },
+  { value, start, end }: JsonMember,
   error: TypeMismatch,
-  fail: (what: string, at: number) => EventSyntaxError,
-): EventSyntaxError {
-  if (!(field.value instanceof Map) || !field.value.has('type')) return fail(error.message, field.end);
-  const type = field.value.get('type');
-  if (typeof type !== 'string' || !Object.hasOwn(payloadShapes, type)) {
-    const inner = parseJsonMembers(line.subarray(field.start, field.end));
+  shapes: object,
+): { what: string; at: number } {
+  if (!(value instanceof Map) || !value.has('type')) return { what: error.message, at: end };
+  const type = value.get('type');
+  if (typeof type !== 'string' || !Object.hasOwn(shapes, type)) {
+    const inner = parseJsonMembers(line.subarray(start, end));
     const member = inner.members.find(({ key }) => key === 'type');
-    if (member !== undefined) return fail(error.ofText, field.start + faultEnd(member));
+    if (member !== undefined) return { what: error.ofText, at: start + faultEnd(member) };
   }
-  let after = field.end;
+  let after = end;
   while (after < line.length && [9, 10, 13, 32].includes(line[after] ?? 0)) after++;
-  return fail(error.message, line[after] === 125 ? after + 1 : after);
-}
-
-/** The reference does not read on into an array or object that cannot be right. */
-export function faultEnd({
-  value,
-  start,
-  end,
-}: {
-  value?: Json | undefined;
-  start: number;
-  end: number;
-}): number {
-  return Array.isArray(value) || value instanceof Map ? start : end;
+  return { what: error.message, at: line[after] === 125 ? after + 1 : after };
 }

@@ -14,6 +14,8 @@ export class JsonSyntaxError extends Error {}
 /** One member of the outermost object, with the byte positions of its value. */
 export interface JsonMember {
   key: string;
+  /** Where the key ends, its quote included. */
+  keyEnd: number;
   value: Json;
   start: number;
   end: number;
@@ -30,10 +32,15 @@ export function parseJson(bytes: Uint8Array, keep?: ReadonlySet<string>): Json {
   return parser.document(keep);
 }
 
-/** Parses one JSON text and, when it is an object, also tells its members apart (repeated keys included). */
-export function parseJsonMembers(bytes: Uint8Array): { value: Json; members: JsonMember[]; end: number } {
+/**
+ * Parses one JSON text and, when it is an object, also tells its members apart (repeated keys included). Throws
+ * JsonSyntaxError; `members` then holds those before the fault.
+ */
+export function parseJsonMembers(
+  bytes: Uint8Array,
+  members: JsonMember[] = [],
+): { value: Json; members: JsonMember[]; end: number } {
   const parser = new Parser(bytes);
-  const members: JsonMember[] = [];
   const value = parser.document(undefined, members);
   return { value, members, end: parser.valueEnd };
 }
@@ -156,6 +163,7 @@ class Parser {
       }
       if (byte !== QUOTE) throw this.#peekError('key must be a string');
       const key = this.#string(build);
+      const keyEnd = this.#at;
       byte = this.#peek();
       if (byte === END) throw this.#peekError('EOF while parsing an object');
       if (byte !== COLON) throw this.#peekError('expected `:`');
@@ -165,7 +173,7 @@ class Parser {
       const wanted = build && (keep === undefined || keep.has(key));
       const value = this.#value(wanted);
       if (wanted) object.set(key, value);
-      members?.push({ key, value, start, end: this.#at });
+      members?.push({ key, keyEnd, value, start, end: this.#at });
     }
     this.#leave();
     return object;

@@ -3,6 +3,9 @@
 
 import type { Integer, Json } from './json-value.js';
 
+/** The numbers of the schemas of the trace format. */
+export type SchemaVersion = 1 | 2;
+
 export interface Manifest {
   schema_version: number;
   trace_id: string;
@@ -108,7 +111,8 @@ export type RawEventPayload =
   | {
       type: 'tool_call_runtime_started';
       tool_call_id: string;
-      kind: ToolCallKind;
+      /** Absent in schema 1: the tool is of the kind that it was when it started. */
+      kind?: ToolCallKind;
       runtime_payload: RawPayloadRef;
     }
   | {

@@ -42,7 +42,7 @@ function drainedLengths(program: KernelProgram): number[] {
 test.for(['uprobe_multi', 'perf'] as const)(
   'probes attached by %s fire at entry and return',
   async (kind) => {
-    const program = new KernelProgram(ringBytes, kind);
+    const program = new KernelProgram(ringBytes, { attachKind: kind });
     try {
       program.follow(process.pid, process.pid);
       const links = program.attach(generator, probes());

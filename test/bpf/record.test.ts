@@ -3,7 +3,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Cookie, counterNames, forEachRecord, layout, RecordType, TlsFlag } from '../../src/bpf/record.js';
+import {
+  Cookie,
+  counterNames,
+  forEachRecord,
+  layout,
+  OperationFlag,
+  operationNames,
+  RecordType,
+  TlsFlag,
+} from '../../src/bpf/record.js';
 
 const header = new URL('../../src/bpf/record.h', import.meta.url).pathname;
 
@@ -51,10 +60,37 @@ int main(void) {
   FIELD("exit.uid", exit_record, uid);
   FIELD("exit.gid", exit_record, gid);
   FIELD("exit.status", exit_record, status);
+  FIELD("operation.startTime", operation_record, start_time);
+  FIELD("operation.result", operation_record, result);
+  FIELD("operation.values", operation_record, values);
+  FIELD("operation.inode", operation_record, inode);
+  FIELD("operation.device", operation_record, device);
+  FIELD("operation.magic", operation_record, magic);
+  FIELD("operation.operation", operation_record, operation);
+  FIELD("operation.mode", operation_record, mode);
+  FIELD("operation.uid", operation_record, uid);
+  FIELD("operation.gid", operation_record, gid);
+  FIELD("operation.lengths", operation_record, lengths);
+  VALUE("operation.data", sizeof(struct operation_record));
+  FIELD("transfer.startTime", transfer_record, start_time);
+  FIELD("transfer.duration", transfer_record, duration);
+  FIELD("transfer.bytes", transfer_record, bytes);
+  FIELD("transfer.count", transfer_record, count);
+  FIELD("transfer.offset", transfer_record, offset);
+  FIELD("transfer.error", transfer_record, error);
+  FIELD("transfer.operation", transfer_record, operation);
+  FIELD("content.offset", content_record, offset);
+  FIELD("content.missing", content_record, missing);
+  FIELD("content.data", content_record, data);
   VALUE("RECORD_TLS", RECORD_TLS); VALUE("RECORD_FORK", RECORD_FORK); VALUE("RECORD_EXEC", RECORD_EXEC);
   VALUE("RECORD_EXIT", RECORD_EXIT); VALUE("RECORD_ARGV", RECORD_ARGV); VALUE("RECORD_VARIABLE", RECORD_VARIABLE);
+  VALUE("RECORD_DIRECTORY", RECORD_DIRECTORY); VALUE("RECORD_OPERATION", RECORD_OPERATION);
+  VALUE("RECORD_FILE", RECORD_FILE); VALUE("RECORD_TRANSFER", RECORD_TRANSFER); VALUE("RECORD_CONTENT", RECORD_CONTENT);
+  VALUE("OPERATION_PATH_CUT", OPERATION_PATH_CUT); VALUE("OPERATION_NAME_UNREADABLE", OPERATION_NAME_UNREADABLE);
+  VALUE("OPERATION_CREATED", OPERATION_CREATED);
+  VALUE("OPERATION_RENAME", OPERATION_RENAME); VALUE("OPERATION_MAP", OPERATION_MAP); VALUE("OPERATION_EXEC", OPERATION_EXEC);
   VALUE("TLS_RECEIVE", TLS_RECEIVE); VALUE("TLS_OVER_LIMIT", TLS_OVER_LIMIT); VALUE("TLS_UNREADABLE", TLS_UNREADABLE);
-  VALUE("COOKIE_RECEIVE", COOKIE_RECEIVE); VALUE("COOKIE_EX", COOKIE_EX); VALUE("COOKIE_HANDSHAKE", COOKIE_HANDSHAKE); VALUE("COOKIE_AEAD", COOKIE_AEAD);
+  VALUE("COOKIE_RECEIVE", COOKIE_RECEIVE); VALUE("COOKIE_EX", COOKIE_EX); VALUE("COOKIE_HANDSHAKE", COOKIE_HANDSHAKE); VALUE("COOKIE_AEAD", COOKIE_AEAD); VALUE("COOKIE_RING", COOKIE_RING);
   VALUE("COOKIE_LIBRARY_SHIFT", COOKIE_LIBRARY_SHIFT);
   VALUE("COUNTER_MAX", COUNTER_MAX);
   printf("\\"end\\": 0}");
@@ -73,10 +109,19 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 test('TypeScript and C agree on every offset of a record', () => {
-  const { tls, fork, exec, part, exit, ...common } = layout;
+  const { tls, fork, exec, part, exit, operation, transfer, content, ...common } = layout;
   for (const [name, offset] of Object.entries(common))
     expect({ [name]: fromC[name] }).toEqual({ [name]: offset });
-  for (const [record, fields] of Object.entries({ tls, fork, exec, part, exit })) {
+  for (const [record, fields] of Object.entries({
+    tls,
+    fork,
+    exec,
+    part,
+    exit,
+    operation,
+    transfer,
+    content,
+  })) {
     for (const [field, offset] of Object.entries(fields)) {
       const name = `${record}.${field}`;
       expect({ [name]: fromC[name] }).toEqual({ [name]: offset });
@@ -92,7 +137,21 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     exit: fromC.RECORD_EXIT,
     argv: fromC.RECORD_ARGV,
     variable: fromC.RECORD_VARIABLE,
+    directory: fromC.RECORD_DIRECTORY,
+    operation: fromC.RECORD_OPERATION,
+    file: fromC.RECORD_FILE,
+    transfer: fromC.RECORD_TRANSFER,
+    content: fromC.RECORD_CONTENT,
   });
+  expect(OperationFlag).toEqual({
+    pathCut: fromC.OPERATION_PATH_CUT,
+    nameUnreadable: fromC.OPERATION_NAME_UNREADABLE,
+    created: fromC.OPERATION_CREATED,
+  });
+  for (const name of ['rename', 'map', 'exec'] as const) {
+    expect(operationNames.indexOf(name)).toBe(fromC[`OPERATION_${name.toUpperCase()}`]);
+  }
+  expect(operationNames).toHaveLength((fromC.OPERATION_EXEC ?? 0) + 1);
   expect(TlsFlag).toEqual({
     receive: fromC.TLS_RECEIVE,
     overLimit: fromC.TLS_OVER_LIMIT,
@@ -103,6 +162,7 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     ex: fromC.COOKIE_EX,
     handshake: fromC.COOKIE_HANDSHAKE,
     aead: fromC.COOKIE_AEAD,
+    ring: fromC.COOKIE_RING,
     libraryShift: fromC.COOKIE_LIBRARY_SHIFT,
   });
   expect(counterNames).toHaveLength(fromC.COUNTER_MAX ?? 0);

@@ -12,7 +12,7 @@ import {
   parseOffsetTable,
   userTablePath,
 } from '../../src/elf/offset-table.js';
-import { bareLibrary, openWorkshop } from './build.js';
+import { bareLibrary, functionOffsets, openWorkshop } from './build.js';
 
 const tableFile = fileURLToPath(new URL('../../src/elf/offset-table.json', import.meta.url));
 const fresh = (): { schema_version: number; entries: Record<string, unknown>[] } =>
@@ -204,6 +204,10 @@ describe('table tier', () => {
       read_is_ex: false,
       aead_seal: offset,
       aead_open: offset,
+      aes_gcm_seal: null,
+      aes_gcm_open: null,
+      chacha20_poly1305_seal: null,
+      chacha20_poly1305_open: null,
     };
     return { entries: [{ codex_version: '9.9.9', arch, fingerprint, offsets }], problems: [] };
   }
@@ -255,5 +259,17 @@ describe('table tier', () => {
     const report = inspectBinary(path, { table: tableFor(path, 16) });
     expect(report.tls).toMatchObject([{ library: 'openssl', version: '3.6.4', tier: null, functions: [] }]);
     expect(report.remarks).toContain('its row of the offset table points outside of its code');
+  });
+
+  it('never points a probe into the middle of a function', () => {
+    const path = workshop.path('known.so');
+    const start = functionOffsets(path).get('answer') ?? 0;
+    expect(inspectBinary(path, { table: tableFor(path, start) }).tls).toMatchObject([
+      { tier: 'table' },
+      { tier: 'table' },
+    ]);
+    const report = inspectBinary(path, { table: tableFor(path, start + 1) });
+    expect(report.tls).toMatchObject([{ library: 'openssl', tier: null }]);
+    expect(report.remarks).toContain('its row of the offset table points to where no function starts');
   });
 });

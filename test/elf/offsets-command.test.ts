@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { offsetsCommand } from '../../src/commands/offsets.js';
 import { inspectBinary } from '../../src/elf/binary.js';
-import { bareLibrary, openWorkshop } from './build.js';
+import { bareLibrary, functionOffsets, openWorkshop } from './build.js';
 
 const workshop = openWorkshop();
 afterAll(workshop.close);
@@ -38,15 +38,25 @@ async function run(...args: string[]): Promise<void> {
 const json = () => JSON.parse(stdout.join('\n'));
 
 describe('agsight offsets', () => {
-  it('prints one object for one binary', async () => {
+  it('prints one object for one binary, with every function that is probed', async () => {
     await run('--json', known);
     const { fingerprint, tls } = inspectBinary(known);
+    const offsetOf = (name: string) => functionOffsets(known).get(name);
+    const functions = ['SSL_write_ex', 'SSL_write', 'SSL_read'];
     expect(json()).toEqual({
       path: known,
       codex_version: null,
       arch: inspectBinary(known).arch,
       fingerprint,
-      tls: [{ library: 'openssl', tier: 'symbol', confidence: 'high', offsets: tls[0]?.offsets }],
+      tls: [
+        {
+          library: 'openssl',
+          tier: 'symbol',
+          confidence: 'high',
+          offsets: tls[0]?.offsets,
+          functions: functions.map((symbol) => ({ symbol, offset: offsetOf(symbol) })),
+        },
+      ],
     });
     expect(stderr).toEqual([]);
     expect(process.exitCode).toBeUndefined();
@@ -82,7 +92,15 @@ describe('agsight offsets', () => {
       codex_version: 'unknown',
       arch: inspectBinary(known).arch,
       fingerprint: inspectBinary(known).fingerprint,
-      offsets: { ...inspectBinary(known).tls[0]?.offsets, aead_seal: null, aead_open: null },
+      offsets: {
+        ...inspectBinary(known).tls[0]?.offsets,
+        aead_seal: null,
+        aead_open: null,
+        aes_gcm_seal: null,
+        aes_gcm_open: null,
+        chacha20_poly1305_seal: null,
+        chacha20_poly1305_open: null,
+      },
     });
     expect(process.exitCode).toBeUndefined();
     const table = workshop.write('row.json', stdout.join('\n'));

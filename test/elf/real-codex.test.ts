@@ -4,6 +4,7 @@
 import { describe, expect, it, type TestContext } from 'vitest';
 import { compareTiers, inspectBinary } from '../../src/elf/binary.js';
 import { builtInTable, type OffsetEntry } from '../../src/elf/offset-table.js';
+import { recordFunctions, recordLibraryNames } from '../../src/elf/tls-function.js';
 import { requireCodex } from '../support/requirements.js';
 
 const always = ['0.169.0 x86_64', '0.110.0 aarch64'];
@@ -17,8 +18,13 @@ const binaryOf = ({ codex_version, arch }: OffsetEntry, context: TestContext): P
   requireCodex(codex_version, context, { arch: arch === 'aarch64' ? 'arm64' : 'x64' });
 
 describe.each(rows)('Codex $codex_version for $arch', (row) => {
-  const { aead_seal, aead_open, ...openssl } = row.offsets ?? {};
-  const awslc = aead_seal === null ? [] : [{ library: 'aws-lc', offsets: { aead_seal, aead_open } }];
+  const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex, ...others } = row.offsets ?? {};
+  const openssl = { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex };
+  const records = recordLibraryNames.flatMap((library) => {
+    const keys = recordFunctions(library).map(([key]) => key);
+    const offsets = Object.fromEntries(Object.entries(others).filter(([key]) => keys.includes(key)));
+    return Object.values(offsets).includes(null) ? [] : [{ library, offsets }];
+  });
 
   it(
     'shows its functions to both methods of the pattern tier, without a table',
@@ -31,7 +37,7 @@ describe.each(rows)('Codex $codex_version for $arch', (row) => {
       // Some releases hold an aws-lc without the functions of its record layer.
       expect(report.tls.filter(({ tier }) => tier !== null)).toMatchObject([
         { library: 'openssl', tier: 'pattern', confidence: 'high', offsets: openssl },
-        ...awslc.map((library) => ({ ...library, tier: 'pattern', confidence: 'high' })),
+        ...records.map((library) => ({ ...library, tier: 'pattern', confidence: 'high' })),
       ]);
       expect(report.tls[0]?.version).toMatch(/^3\.[56]\.\d$/);
     },
@@ -46,7 +52,7 @@ describe.each(rows)('Codex $codex_version for $arch', (row) => {
       expect(report.codex_version).toBe(row.codex_version);
       expect(report.tls).toMatchObject([
         { library: 'openssl', version: null, tier: 'table', offsets: openssl },
-        ...awslc.map((library) => ({ ...library, tier: 'table' })),
+        ...records.map((library) => ({ ...library, tier: 'table' })),
       ]);
     },
     fetchMilliseconds,

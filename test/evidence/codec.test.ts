@@ -21,10 +21,26 @@ const exec: ExecEvent = {
   environment: { CODEX_THREAD_ID: '0199' },
 };
 
-/** DeepFlow's message alone, as its own readers know it (message/metric.proto). */
+/** DeepFlow's message alone, as its own readers know it (message/metric.proto at 2026e9de3, without comments). */
 const DEEPFLOW = `
 syntax = "proto3";
+enum IoOperation { Write = 0; Read = 1; }
+enum FileType { FileTypeUnknown = 0; FileTypeRegular = 1; FileTypeVirtual = 2; FileTypeNetwork = 3; }
+message IoEventData {
+  uint32 bytes_count = 1; IoOperation operation = 2; uint64 latency = 3; bytes filename = 4; uint64 off_bytes = 5;
+  bytes mount_source = 6; bytes mount_point = 7; bytes file_dir = 8; FileType file_type = 9; uint32 access_permission = 10;
+}
 enum EventType { OtherEvent = 0; IoEvent = 1; FileOpEvent = 2; PermOpEvent = 3; ProcLifecycleEvent = 4; }
+enum FileOpType { FileOpUnknown = 0; FileOpCreate = 1; FileOpDelete = 2; FileOpChmod = 3; FileOpChown = 4; }
+message FileOpEventData {
+  FileOpType op_type = 1; uint32 pid = 2; uint32 uid = 3; uint32 gid = 4; uint32 mode = 5; uint64 timestamp = 6;
+  bytes filename = 7;
+}
+enum PermOpType { PermOpUnknown = 0; PermOpSetuid = 1; PermOpSetgid = 2; PermOpSetreuid = 3; PermOpSetregid = 4; }
+message PermOpEventData {
+  PermOpType op_type = 1; uint32 pid = 2; uint32 old_uid = 3; uint32 old_gid = 4; uint32 new_uid = 5; uint32 new_gid = 6;
+  uint64 timestamp = 7;
+}
 enum ProcLifecycleType { ProcLifecycleUnknown = 0; ProcLifecycleFork = 1; ProcLifecycleExec = 2; ProcLifecycleExit = 3; }
 message ProcLifecycleEventData {
   ProcLifecycleType lifecycle_type = 1; uint32 pid = 2; uint32 parent_pid = 3; uint32 uid = 4; uint32 gid = 5;
@@ -32,7 +48,8 @@ message ProcLifecycleEventData {
 }
 message ProcEvent {
   uint32 pid = 1; uint32 thread_id = 2; uint32 coroutine_id = 3; bytes process_kname = 4; uint64 start_time = 5;
-  uint64 end_time = 6; EventType event_type = 7; uint32 pod_id = 10;
+  uint64 end_time = 6; EventType event_type = 7; IoEventData io_event_data = 8; uint32 pod_id = 10;
+  FileOpEventData file_op_event_data = 11; PermOpEventData perm_op_event_data = 12;
   ProcLifecycleEventData proc_lifecycle_event_data = 13; uint32 ai_agent_root_pid = 14;
 }`;
 const deepflow = protobuf.parse(DEEPFLOW).root.lookupType('ProcEvent');
@@ -75,6 +92,117 @@ describe('evidence codec', () => {
       },
       aiAgentRootPid: 4000,
     });
+  });
+
+  const caller = { pid: 7, tid: 8, comm: 'sh', timeNs: 5n, endNs: 9n, rootPid: 6, errno: 13 };
+  const common = {
+    pid: 7,
+    threadId: 8,
+    processKname: base64('sh'),
+    startTime: '5',
+    endTime: '9',
+    aiAgentRootPid: 6,
+  };
+  const file = { pathInferred: false, inode: 1, device: 2, fileType: 'regular' as const, mode: 0o644 };
+
+  it('tells DeepFlow of files in its own terms', () => {
+    const chown: EvidenceEvent = {
+      ...caller,
+      ...file,
+      kind: 'file-op',
+      operation: 'chown',
+      path: '/etc/passwd',
+      uid: 1000,
+      gid: 1000,
+      ownerUid: 3,
+      ownerGid: 4,
+    };
+    expect(readByDeepflow(encodeEvent(chown))).toEqual({
+      ...common,
+      eventType: 'FileOpEvent',
+      fileOpEventData: {
+        opType: 'FileOpChown',
+        pid: 7,
+        uid: 3,
+        gid: 4,
+        timestamp: '5',
+        filename: base64('/etc/passwd'),
+      },
+    });
+    const read: EvidenceEvent = {
+      ...caller,
+      ...file,
+      kind: 'file-io',
+      operation: 'read',
+      path: '/etc/passwd',
+      bytes: 2 ** 33,
+      count: 3,
+      durationNs: 11n,
+      offset: 4096,
+    };
+    expect(readByDeepflow(encodeEvent(read))).toEqual({
+      ...common,
+      eventType: 'IoEvent',
+      ioEventData: {
+        bytesCount: 2 ** 32 - 1,
+        operation: 'Read',
+        latency: '11',
+        filename: base64('passwd'),
+        offBytes: '4096',
+        fileDir: base64('/etc/'),
+        fileType: 'FileTypeRegular',
+        accessPermission: 0o644,
+      },
+    });
+  });
+
+  it.each([
+    ['setuid', [1], 'PermOpSetuid', { newUid: 1 }],
+    ['setgid', [2], 'PermOpSetgid', { newGid: 2 }],
+    ['setreuid', [1, 2], 'PermOpSetreuid', { newUid: 1, newGid: 2 }],
+    ['setregid', [1, 2], 'PermOpSetregid', { newUid: 1, newGid: 2 }],
+    // DeepFlow has no number for it: unknown, and the rest in fields of our own.
+    ['setresuid', [1, 2, 3], undefined, { newUid: 1, newGid: 2 }],
+  ] as const)('tells DeepFlow of %s in its own terms', (operation, ids, opType, news) => {
+    const event: EvidenceEvent = { ...caller, kind: 'perm-op', operation, uid: 10, gid: 20, ids: [...ids] };
+    expect(readByDeepflow(encodeEvent(event))).toEqual({
+      ...common,
+      eventType: 'PermOpEvent',
+      permOpEventData: {
+        ...(opType === undefined ? {} : { opType }),
+        pid: 7,
+        oldUid: 10,
+        oldGid: 20,
+        timestamp: '5',
+        ...news,
+      },
+    });
+  });
+
+  it('reads the file and permission events that DeepFlow writes', () => {
+    const decode = (fields: object) => decodeEvent(deepflow.encode(deepflow.fromObject(fields)).finish());
+    expect(
+      decode({
+        eventType: 'FileOpEvent',
+        fileOpEventData: { opType: 'FileOpChmod', uid: 5, mode: 0o600, filename: Buffer.from('notes') },
+      }),
+    ).toMatchObject({
+      kind: 'file-op',
+      operation: 'chmod',
+      path: 'notes',
+      uid: 5,
+      wantedMode: 0o600,
+      errno: 0,
+    });
+    expect(
+      decode({ eventType: 'PermOpEvent', permOpEventData: { opType: 'PermOpSetgid', newGid: 7 } }),
+    ).toMatchObject({ kind: 'perm-op', operation: 'setgid', ids: [7] });
+    expect(
+      decode({
+        eventType: 'IoEvent',
+        ioEventData: { bytesCount: 9, fileDir: Buffer.from('/a/'), filename: Buffer.from('b') },
+      }),
+    ).toMatchObject({ kind: 'file-io', operation: 'write', path: '/a/b', bytes: 9, count: 1 });
   });
 
   it('leaves process and times of TLS frames readable for DeepFlow', () => {

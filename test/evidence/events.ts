@@ -12,6 +12,7 @@ const bytes = fc.uint8Array({ maxLength: 300 });
 const words = fc.array(text, { maxLength: 5 });
 
 const base = { pid: uint32, tid: uint32, comm, timeNs: uint64, rootPid: uint32 };
+const cwd = fc.string({ unit: 'binary', minLength: 1 });
 const lifecycle = { ...base, parentPid: uint32, uid: uint32, gid: uint32 };
 
 const tls = {
@@ -39,7 +40,10 @@ const tlsEvent = fc.oneof(
   }),
 );
 
-const forkEvent = fc.record({ ...lifecycle, kind: fc.constant('fork' as const) });
+const forkEvent = fc.oneof(
+  fc.record({ ...lifecycle, kind: fc.constant('fork' as const) }),
+  fc.record({ ...lifecycle, cwd, kind: fc.constant('fork' as const) }),
+);
 
 const execEvent = fc.record({
   ...lifecycle,
@@ -56,8 +60,107 @@ const execEvent = fc.record({
 const exitEvent = fc.oneof(
   fc.record({ ...lifecycle, kind: fc.constant('exit' as const) }),
   fc.record({ ...lifecycle, kind: fc.constant('exit' as const), exitCode: uint32 }),
-  fc.record({ ...lifecycle, kind: fc.constant('exit' as const), signal: uint32 }),
+  fc.record({ ...lifecycle, cwd, kind: fc.constant('exit' as const), signal: uint32 }),
 );
+
+const operation = { ...base, endNs: uint64, errno: uint32 };
+const file = {
+  path: text,
+  pathInferred: fc.boolean(),
+  inode: count,
+  device: uint32,
+  fileType: fc.constantFrom('unknown' as const, 'regular' as const, 'virtual' as const, 'network' as const),
+};
+
+const fileOp = { ...operation, ...file, kind: fc.constant('file-op' as const), uid: uint32, gid: uint32 };
+
+const fileOpEvent = fc.oneof(
+  fc.record({
+    ...fileOp,
+    operation: fc.constantFrom('delete' as const, 'mkdir' as const, 'rmdir' as const, 'map' as const),
+  }),
+  fc.record({
+    ...fileOp,
+    operation: fc.constantFrom('open' as const, 'create' as const),
+    flags: count,
+    mode: uint32,
+    wantedMode: uint32,
+  }),
+  fc.record({
+    ...fileOp,
+    operation: fc.constantFrom('rename' as const, 'link' as const, 'symlink' as const),
+    target: text,
+  }),
+  fc.record({
+    ...fileOp,
+    operation: fc.constantFrom('truncate' as const, 'allocate' as const),
+    length: count,
+  }),
+  fc.record({ ...fileOp, operation: fc.constant('chmod' as const), wantedMode: uint32 }),
+  fc.record({ ...fileOp, operation: fc.constant('chown' as const), ownerUid: uint32, ownerGid: uint32 }),
+);
+
+const fileIoEvent = fc.record({
+  ...operation,
+  ...file,
+  kind: fc.constant('file-io' as const),
+  operation: fc.constantFrom('read' as const, 'write' as const),
+  mode: uint32,
+  bytes: count,
+  count,
+  durationNs: uint64,
+  offset: count,
+});
+
+const fileContentEvent = fc.record({
+  ...base,
+  kind: fc.constant('file-content' as const),
+  path: text,
+  inode: count,
+  device: uint32,
+  offset: count,
+  data: bytes,
+  missing: count,
+  source: fc.constantFrom('write' as const, 'file' as const),
+});
+
+const permOp = { ...operation, kind: fc.constant('perm-op' as const), uid: uint32, gid: uint32 };
+
+const permOpEvent = fc.oneof(
+  fc.record({
+    ...permOp,
+    operation: fc.constantFrom('setuid' as const, 'setgid' as const),
+    ids: fc.tuple(uint32),
+  }),
+  fc.record({ ...permOp, operation: fc.constant('setreuid' as const), ids: fc.tuple(uint32, uint32) }),
+  fc.record({
+    ...permOp,
+    operation: fc.constant('setresgid' as const),
+    ids: fc.tuple(uint32, uint32, uint32),
+  }),
+  fc.record({
+    ...permOp,
+    operation: fc.constant('capset' as const),
+    ids: fc.constant<number[]>([]),
+    capabilities: fc.record({ effective: uint64, permitted: uint64, inheritable: uint64 }),
+  }),
+);
+
+const connectEvent = fc.record({
+  ...operation,
+  kind: fc.constant('connect' as const),
+  family: uint32,
+  address: text,
+  port: uint32,
+});
+
+const execFailedEvent = fc.record({
+  ...operation,
+  kind: fc.constant('exec-failed' as const),
+  uid: uint32,
+  gid: uint32,
+  execPath: text,
+});
 
 const captureStartEvent = fc.record({
   ...base,
@@ -93,6 +196,12 @@ export const recordedEvent = fc.oneof(
   forkEvent,
   execEvent,
   exitEvent,
+  fileOpEvent,
+  fileIoEvent,
+  fileContentEvent,
+  permOpEvent,
+  connectEvent,
+  execFailedEvent,
   captureStartEvent,
   lossEvent,
 );

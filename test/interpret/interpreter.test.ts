@@ -384,6 +384,7 @@ describe('tool calls', () => {
     );
     expect(told.payload(told.the('tool_call_runtime_ended').runtime_payload)).toEqual({
       call_id: 'c1',
+      process_id: 'pid-8',
       pid: 8,
       turn_id: TURN,
       command: ['bash', '-lc', 'true'],
@@ -539,13 +540,13 @@ describe('what is not told', () => {
     expect(result.anomalies.map(({ kind }) => kind)).toEqual(['no-thread']);
   });
 
-  test('warm-ups and compactions are no inferences of a turn', () => {
-    const metadata = JSON.stringify({ request_kind: 'compaction' });
+  test('warm-ups are no inferences of a turn', () => {
+    const metadata = JSON.stringify({ request_kind: 'prewarm' });
     const { result, bundles } = interpret(
       capture(...talk(new Wire(), ['>', request({ headers: [`x-codex-turn-metadata: ${metadata}`] })])),
     );
     expect(bundles).toEqual([]);
-    expect(result.exchanges[0]?.call).toMatchObject({ inTrace: false, requestKind: 'compaction' });
+    expect(result.exchanges[0]?.call).toMatchObject({ inTrace: false, requestKind: 'prewarm' });
     expect(result.anomalies).toEqual([]);
   });
 
@@ -568,11 +569,9 @@ describe('what is not told', () => {
   });
 
   test('a connection of another protocol is counted', () => {
-    const { result } = interpret(
-      capture(...talk(new Wire(), ['>', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], ['<', '\0'])),
-    );
+    const { result } = interpret(capture(...talk(new Wire(), ['>', 'SSH-2.0-client\r\n\r\n'], ['<', '\0'])));
     expect(result.anomalies).toEqual([
-      { kind: 'not-http1', count: 1, example: 'connection 1 of process 100, send' },
+      { kind: 'not-http', count: 1, example: 'connection 1 of process 100, send' },
     ]);
   });
 

@@ -55,7 +55,8 @@ test.for(['exec', 'parallel', 'agents', 'http-401', 'plain-ws', 'parallel-rustls
       pushed += 1;
       if (pushed % 9 === 0) await immediate();
     }
-    await immediate();
+    // A slow machine looks at little in each of its turns.
+    for (let turns = 0; turns < 1000; turns += 1) await immediate();
     const told = ended.length;
     view.finish();
     const expected = interpreted(events);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { commandOutput, requestedTool, toolOutput } from '../../src/interpret/tool-call.js';
+import { commandOutput, requestedTool, toolOutput, toolResult } from '../../src/interpret/tool-call.js';
 
 const call = (name: string, args: string, namespace?: string) =>
   requestedTool({
@@ -44,24 +44,50 @@ test('a preview holds 160 characters, none of them halved', () => {
 });
 
 test('an output keeps the item without its id; the failures of Codex are errors', () => {
-  const output = (text: string) =>
-    toolOutput({ type: 'function_call_output', id: 'i', call_id: 'c', output: text });
+  const shell = { name: 'exec_command', namespace: null };
+  const output = (text: string, tool: { name: string; namespace: string | null } = shell) =>
+    toolResult(tool, { type: 'function_call_output', id: 'i', call_id: 'c', output: text });
   expect(output('fine')).toMatchObject({
     status: 'completed',
     result: { response_item: { type: 'function_call_output', call_id: 'c', output: 'fine' } },
   });
-  expect(output('write_stdin failed: Unknown process id 1')).toMatchObject({
-    status: 'failed',
-    result: { type: 'error' },
-  });
-  expect(toolOutput({ type: 'message', role: 'user' })).toBeUndefined();
+  const refused = { status: 'failed', result: { type: 'error' } };
+  expect(output('write_stdin failed: Unknown process id 1')).toMatchObject(refused);
+
+  const agents = { name: 'send_message', namespace: 'collaboration' };
+  expect(output('', agents)).toMatchObject({ status: 'completed' });
+  expect(output('{"task_name":"/root/a"}', agents)).toMatchObject({ status: 'completed' });
+  expect(output('live agent path `/root/b` not found', agents)).toMatchObject(refused);
+  expect(output('live agent path `/root/b` not found')).toMatchObject({ status: 'completed' });
 });
 
-test('the output of a command is known once it has ended', () => {
+test('a script that failed has failed, in whatever form its output comes', () => {
+  const header = 'Script failed\nWall time 0.0 seconds\nOutput:\n';
+  const item = { type: 'custom_tool_call_output', call_id: 'c' };
+  const parts = [{ type: 'input_text', text: header }];
+  const failed = { status: 'failed', result: { type: 'direct_response' } };
+  expect(toolResult({ name: 'exec', namespace: null }, { ...item, output: parts })).toMatchObject(failed);
+  expect(toolResult({ name: 'wait', namespace: null }, { ...item, output: header })).toMatchObject(failed);
+  expect(toolResult({ name: 'cat', namespace: null }, { ...item, output: header })).toMatchObject({
+    status: 'completed',
+  });
+});
+
+test('only an output names a call', () => {
+  expect(toolOutput({ type: 'message', role: 'user' })).toBeUndefined();
+  const parts = [{ type: 'input_text', text: 'a' }];
+  expect(toolOutput({ type: 'function_call_output', call_id: 'c', output: parts })).toEqual({
+    callId: 'c',
+    text: 'a',
+  });
+});
+
+test('the output of a command stands behind a header, which tells whether it still runs', () => {
   const header =
     'Chunk ID: 1a\nWall time: 0.1 seconds\nProcess exited with code 3\nOriginal token count: 2\nOutput:\n';
-  expect(commandOutput(`${header}oops\n`)).toBe('oops\n');
+  expect(commandOutput(`${header}oops\n`)).toEqual({ sessionId: undefined, text: 'oops\n' });
   expect(
     commandOutput('Chunk ID: 1a\nWall time: 0.1 seconds\nProcess running with session ID 7\nOutput:\nx'),
-  ).toBeUndefined();
+  ).toEqual({ sessionId: '7', text: 'x' });
+  expect(commandOutput('Process exited with code 3')).toBeUndefined();
 });

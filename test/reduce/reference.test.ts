@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { BundleRejected, reduceBundle } from '../../src/reduce/reduce.js';
 import {
   bundleSet,
+  bundleSets,
   type PackedBundle,
   recordedBundle,
   recordedBundles,
@@ -42,7 +43,7 @@ describe('recorded by Codex', () => {
   });
 });
 
-describe.each(['composed', 'probed', 'damaged'] as const)('%s', (set) => {
+describe.each(bundleSets)('%s', (set) => {
   test.each(Object.entries(bundleSet(set)))('%s', async (_name, bundle) => {
     expect(await answer(bundle)).toEqual({ state: bundle.state, error: bundle.error });
   });

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { prettyJson, writeWhole } from '../../src/reduce/state-writer.js';
+import { entryText, prettyJson, writeWhole } from '../../src/reduce/state-writer.js';
 import { scratch } from '../support/bundles.js';
 
 const { dir, remove } = scratch();
@@ -26,6 +26,25 @@ test('is what JSON.stringify prints with two spaces', () => {
 test('integers beyond 2^53 are exact, undefined members absent', () => {
   expect(prettyJson({ big: 9007199254740993n, none: undefined, empty: [], object: {} })).toBe(
     '{\n  "big": 9007199254740993,\n  "empty": [],\n  "object": {}\n}',
+  );
+});
+
+test('an entry of a map is the same text on both ways', () => {
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      fc.constantFrom(null, undefined, true, 0, -1, 2 ** 53 - 1, 9007199254740993n),
+      fc.string({ unit: 'grapheme' }),
+      fc.array(
+        tie('any').filter((item) => item !== undefined),
+        { maxLength: 3 },
+      ),
+      fc.dictionary(fc.constantFrom('type', 'text', 'ü', '"'), tie('any')),
+    ),
+  })).any;
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom('a', 'b', 'c'), value), (entry) => {
+      expect(entryText(entry)).toBe(prettyJson(entry, '    '));
+    }),
   );
 });
 

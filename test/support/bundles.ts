@@ -25,8 +25,20 @@ export function recordedBundle(name: string): PackedBundle {
   return read(`recorded-${name}`) as PackedBundle;
 }
 
-/** Many small bundles in one file. */
-export function bundleSet(name: 'composed' | 'probed' | 'damaged'): Record<string, PackedBundle> {
+/**
+ * Many small bundles in one file. Those of schema 1 have the answers of Codex 0.142.0, all others, and the recorded
+ * ones in files of their own, those of 0.169.0.
+ */
+export const bundleSets = [
+  'composed',
+  'probed',
+  'damaged',
+  'schema-1-recorded',
+  'schema-1-composed',
+  'schema-1-damaged',
+] as const;
+
+export function bundleSet(name: (typeof bundleSets)[number]): Record<string, PackedBundle> {
   return read(name) as Record<string, PackedBundle>;
 }
 

@@ -25,6 +25,7 @@ enabled = false
 
 [features]
 plugins = false
+apps = false
 `;
 
 /** @param {string} baseUrl */
@@ -44,6 +45,33 @@ const builtInProvider = (baseUrl) => `${common}openai_base_url = ${JSON.stringif
 ${tables}`;
 
 /**
+ * What a login with ChatGPT leaves behind: tokens that name an account and run out in ten years.
+ *
+ * @param {string} secret
+ */
+function chatGptLogin(secret) {
+  const encode = (/** @type {object} */ part) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const account = {
+    chatgpt_account_id: 'account-mock',
+    chatgpt_plan_type: 'pro',
+    chatgpt_user_id: 'user-mock',
+  };
+  const claims = {
+    email: 'nobody@example.com',
+    exp: Math.floor(Date.now() / 1000) + 315_360_000,
+    'https://api.openai.com/auth': account,
+  };
+  const token = [encode({ alg: 'HS256', typ: 'JWT' }), encode(claims), secret].join('.');
+  const tokens = {
+    id_token: token,
+    access_token: token,
+    refresh_token: secret,
+    account_id: account.chatgpt_account_id,
+  };
+  return { OPENAI_API_KEY: null, tokens, last_refresh: new Date().toISOString() };
+}
+
+/**
  * Prepares `codex exec` in a new `directory`: Codex's home, its working directory, its temporary files.
  *
  * @param {object} options
@@ -56,6 +84,7 @@ ${tables}`;
  *   own, over WebSocket and rustls
  * @param {boolean} [options.caVariable] name the test authority in CODEX_CA_CERTIFICATE, which makes Codex use rustls for
  *   HTTP too
+ * @param {'key' | 'chatgpt'} [options.login] with ChatGPT, Codex's own provider compresses the requests that go over HTTP
  * @param {string} [options.traceRoot] where Codex's own tracer writes its bundle; without it the tracer is off
  * @returns {CodexRun}
  */
@@ -67,6 +96,7 @@ export function prepareCodexRun({
   workspace,
   provider = 'custom',
   caVariable = false,
+  login = 'key',
   traceRoot,
 }) {
   const root = resolve(directory);
@@ -80,7 +110,8 @@ export function prepareCodexRun({
   const configuration = provider === 'custom' ? customProvider : builtInProvider;
   writeFileSync(join(codexHome, 'config.toml'), configuration(server.baseUrl));
   if (provider === 'built-in') {
-    writeFileSync(join(codexHome, 'auth.json'), JSON.stringify({ OPENAI_API_KEY: apiKey }), { mode: 0o600 });
+    const auth = login === 'key' ? { OPENAI_API_KEY: apiKey } : chatGptLogin(apiKey);
+    writeFileSync(join(codexHome, 'auth.json'), JSON.stringify(auth), { mode: 0o600 });
   }
   writeFileSync(join(certificates, server.identity.authorityFileName), server.identity.authority);
   for (const [name, contents] of Object.entries(workspace)) writeFileSync(join(work, name), contents);

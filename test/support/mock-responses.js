@@ -1,9 +1,12 @@
-// A Responses API server on loopback that answers from a script: TLS, HTTP/1.1, server-sent events or WebSocket.
+// A Responses API server on loopback that answers from a script: TLS, HTTP/1.1 or HTTP/2, server-sent events or WebSocket.
 // It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js.
 
+import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
+import { decompress } from 'fzstd';
 import { WebSocketServer } from 'ws';
 import { createServerIdentity } from './certificate.js';
+import { contentEncoder } from './content-encoder.js';
 
 /**
  * @typedef {object} Usage
@@ -22,7 +25,8 @@ import { createServerIdentity } from './certificate.js';
  * @typedef {object} ReceivedRequest
  * @property {string} path
  * @property {import('node:http').IncomingHttpHeaders} headers
- * @property {string} body
+ * @property {string} body decompressed
+ * @property {string} httpVersion
  *
  * @typedef {object} MockResponses
  * @property {string} baseUrl `https://127.0.0.1:PORT/v1`
@@ -32,6 +36,8 @@ import { createServerIdentity } from './certificate.js';
  * @property {() => Promise<void>} close also cuts the connections that a stalled step keeps open
  */
 
+const NOT_FOUND = 404;
+const UPGRADE_REFUSED = 426;
 const DELTAS = /.{1,400}/gsu;
 
 /** @param {Usage} usage */
@@ -90,10 +96,13 @@ const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
  * message that wants output is answered like a request.
  *
  * @param {readonly Step[]} steps
- * @param {{ webSocket?: 'plain' | 'deflate' }} [options]
+ * @param {object} [options]
+ * @param {'plain' | 'deflate'} [options.webSocket]
+ * @param {boolean} [options.http2] speak nothing but HTTP/2
+ * @param {import('./content-encoder.js').Encoding} [options.encoding] of the answers, whether asked for or not
  * @returns {Promise<MockResponses>}
  */
-export async function startMockResponses(steps, { webSocket } = {}) {
+export async function startMockResponses(steps, { webSocket, http2 = false, encoding } = {}) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
   const requests = [];
@@ -102,39 +111,61 @@ export async function startMockResponses(steps, { webSocket } = {}) {
   let answered = 0;
   let warmUps = 0;
 
-  const server = createServer(
-    { key: identity.key, cert: identity.certificate },
-    async (request, response) => {
-      const path = request.url ?? '/';
-      let body = '';
-      for await (const chunk of request.setEncoding('utf8')) body += chunk;
-      requests.push({ path, headers: request.headers, body });
+  /**
+   * @param {import('node:http').IncomingMessage | import('node:http2').Http2ServerRequest} request
+   * @param {(import('node:http').ServerResponse | import('node:http2').Http2ServerResponse) & import('node:stream').Writable} response
+   */
+  async function answer(request, response) {
+    const path = request.url ?? '/';
+    /** @type {Buffer[]} */
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    const sent = Buffer.concat(parts);
+    const body = new TextDecoder().decode(
+      request.headers['content-encoding'] === 'zstd' ? decompress(sent) : sent,
+    );
+    requests.push({ path, headers: request.headers, body, httpVersion: request.httpVersion });
 
-      const step = request.method === 'POST' && path.endsWith('/responses') ? steps[answered] : undefined;
-      if (step === undefined) {
-        response.writeHead(404, { 'content-type': 'application/json' });
-        response.end(
-          JSON.stringify({ error: { message: `the script has no answer for ${request.method} ${path}` } }),
-        );
-        return;
-      }
-      answered += 1;
-      response.writeHead(200, {
-        'content-type': 'text/event-stream',
-        'x-request-id': `req_mock_${answered}`,
-      });
-      const events = streamEvents(step, { id: `resp_mock_${answered}`, model: JSON.parse(body).model });
-      let sequence = 0;
-      for (const event of events) {
-        const data = JSON.stringify({ ...event, sequence_number: sequence++ });
-        response.write(`event: ${event.type}\ndata: ${data}\n\n`);
-      }
-      if (!step.stall) response.end();
-    },
-  );
+    const step = request.method === 'POST' && path.endsWith('/responses') ? steps[answered] : undefined;
+    if (step === undefined) {
+      // Codex tries a WebSocket again after any other answer.
+      const status = request.headers.upgrade === 'websocket' ? UPGRADE_REFUSED : NOT_FOUND;
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({ error: { message: `the script has no answer for ${request.method} ${path}` } }),
+      );
+      return;
+    }
+    answered += 1;
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'x-request-id': `req_mock_${answered}`,
+      ...(encoding === undefined ? {} : { 'content-encoding': encoding.replace('-raw', '') }),
+    });
+    const encoder = contentEncoder(encoding, response);
+    const events = streamEvents(step, { id: `resp_mock_${answered}`, model: JSON.parse(body).model });
+    let sequence = 0;
+    for (const event of events) {
+      const data = JSON.stringify({ ...event, sequence_number: sequence++ });
+      encoder.write(`event: ${event.type}\ndata: ${data}\n\n`);
+    }
+    if (!step.stall) encoder.end();
+  }
+
+  const tls = { key: identity.key, cert: identity.certificate };
+  const server = http2 ? createSecureServer(tls, answer) : createServer(tls, answer);
+  /** @type {Set<import('node:net').Socket>} */
+  const connections = new Set();
+  server.on('secureConnection', (socket) => {
+    connections.add(socket);
+    socket.on('close', () => connections.delete(socket));
+  });
 
   if (webSocket !== undefined) {
-    const sockets = new WebSocketServer({ server, perMessageDeflate: webSocket === 'deflate' });
+    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: webSocket === 'deflate' });
+    server.on('upgrade', (request, socket, head) => {
+      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened));
+    });
     sockets.on('connection', (socket) => {
       socket.on('message', (data) => {
         const text = data.toString();
@@ -159,7 +190,7 @@ export async function startMockResponses(steps, { webSocket } = {}) {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        for (const connection of connections) connection.destroy();
       }),
   };
 }

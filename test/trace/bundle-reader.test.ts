@@ -1,113 +1,17 @@
-// The bundle reader: payloads stay inside the bundle, whatever their path says.
+// The bundle reader: the manifest and the event log.
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isBlankLine, PayloadReader, readEventLog, readManifest } from '../../src/trace/bundle-reader.js';
-import type { RawPayloadRef } from '../../src/trace/raw-event.js';
-import { Rejection } from '../../src/trace/rejection.js';
+import { isBlankLine, readEventLog, readManifest, readSchema } from '../../src/trace/bundle-reader.js';
 import { scratch } from '../support/bundles.js';
 
-let root: string;
 let dir: string;
 let remove: () => void;
 beforeEach(() => {
-  ({ dir: root, remove } = scratch());
-  dir = join(root, 'bundle');
-  mkdirSync(join(dir, 'payloads'), { recursive: true });
-  writeFileSync(join(root, 'outside.json'), '{"secret":1}');
-  writeFileSync(join(dir, 'payloads', '1.json'), '{"inside":1}');
+  ({ dir, remove } = scratch());
 });
 afterEach(() => remove());
-
-function ref(path: string): RawPayloadRef {
-  return { raw_payload_id: 'raw_payload:1', kind: { type: 'protocol_event' }, path };
-}
-
-function codeOf(read: () => unknown): string {
-  try {
-    read();
-  } catch (error) {
-    if (error instanceof Rejection) return error.code;
-    throw error;
-  }
-  return 'none';
-}
-
-describe('a payload', () => {
-  const json = (path: string) => codeOf(() => new PayloadReader(dir).json(ref(path)));
-  const check = (path: string) => codeOf(() => new PayloadReader(dir).check(ref(path)));
-
-  test('inside the bundle is read, also through a link that stays inside', () => {
-    symlinkSync('1.json', join(dir, 'payloads', 'link.json'));
-    symlinkSync(dir, join(root, 'linked-bundle'));
-    expect(json('payloads/1.json')).toBe('none');
-    expect(json('payloads/../payloads/1.json')).toBe('none');
-    expect(json('payloads/link.json')).toBe('none');
-    expect(codeOf(() => new PayloadReader(join(root, 'linked-bundle')).json(ref('payloads/1.json')))).toBe(
-      'none',
-    );
-  });
-
-  test('outside is refused: by .., by an absolute path, through a link to a file or a directory', () => {
-    symlinkSync(join(root, 'outside.json'), join(dir, 'payloads', 'link.json'));
-    symlinkSync(root, join(dir, 'up'));
-    mkdirSync(join(root, 'bundle-sibling'));
-    writeFileSync(join(root, 'bundle-sibling', '1.json'), '{}');
-    for (const path of [
-      '../outside.json',
-      'payloads/../../outside.json',
-      join(root, 'outside.json'),
-      join(dir, 'payloads', '1.json'),
-      'payloads/link.json',
-      'up/outside.json',
-      '../bundle-sibling/1.json',
-      '..',
-    ]) {
-      expect([path, json(path)]).toEqual([path, 'payload-outside']);
-      expect([path, check(path)]).toEqual([path, 'payload-outside']);
-    }
-  });
-
-  test('outside is refused with a message that says so', () => {
-    expect(() => new PayloadReader(dir).json(ref('../outside.json'))).toThrow(
-      'payload raw_payload:1 lies outside the bundle: ../outside.json',
-    );
-  });
-
-  test('that is no file is refused and never waited for', () => {
-    execFileSync('mkfifo', [join(dir, 'payloads', 'pipe.json')]);
-    expect(json('payloads')).toBe('payload-unreadable');
-    expect(json('payloads/none.json')).toBe('payload-unreadable');
-    expect(json('payloads/pipe.json')).toBe('payload-invalid');
-  });
-
-  test('is parsed once until the next event', () => {
-    const reader = new PayloadReader(dir);
-    const first = reader.json(ref('payloads/1.json'));
-    writeFileSync(join(dir, 'payloads', '1.json'), '{"changed":1}');
-    expect(reader.json(ref('payloads/1.json'))).toBe(first);
-    reader.forget();
-    expect(reader.json(ref('payloads/1.json'))).not.toBe(first);
-    expect(reader.wasRead(ref('payloads/1.json'))).toBe(true);
-  });
-
-  test('that nobody looks into may nest deeper and hold lone surrogates, but is JSON in UTF-8', () => {
-    const write = (content: string) =>
-      writeFileSync(join(dir, 'payloads', '1.json'), Buffer.from(content, 'latin1'));
-    for (const [content, code] of [
-      ['['.repeat(500) + ']'.repeat(500), 'none'],
-      ['{"a":"\\ud800"}', 'none'],
-      ['{"a":"\xff"}', 'payload-invalid'],
-      ['{"a":1} x', 'payload-invalid'],
-      ['', 'payload-invalid'],
-    ] as const) {
-      write(content);
-      expect([content.slice(0, 20), check('payloads/1.json')]).toEqual([content.slice(0, 20), code]);
-    }
-  });
-});
 
 describe('the manifest', () => {
   const manifest = {
@@ -125,9 +29,20 @@ describe('the manifest', () => {
     expect(await readManifest(dir)).toEqual(manifest);
   });
 
-  test('of another schema is refused with the remedy in mind', async () => {
-    writeFileSync(join(dir, 'manifest.json'), JSON.stringify({ ...manifest, schema_version: 1 }));
-    await expect(readManifest(dir)).rejects.toMatchObject({ code: 'schema-unsupported' });
+  test('does not decide the schema: the first event does, if there is one', async () => {
+    const event = (version: number) => `\n{"schema_version":${version},"seq":1}\n{"schema_version":3}`;
+    expect(await readSchema(dir, { ...manifest, schema_version: 1 })).toBe(1);
+    expect(await readSchema(dir, { ...manifest, schema_version: 3 })).toBe(2);
+    for (const [named, log, schema] of [
+      [1, event(2), 2],
+      [2, event(1), 1],
+      [1, event(12), 1],
+      [1, 'torn', 1],
+      [2, '', 2],
+    ] as const) {
+      writeFileSync(join(dir, 'trace.jsonl'), log);
+      expect(await readSchema(dir, { ...manifest, schema_version: named })).toBe(schema);
+    }
   });
 
   test('that is missing or no manifest is refused', async () => {

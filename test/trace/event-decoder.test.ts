@@ -51,19 +51,22 @@ const line = (fields: object, payload: unknown = { type: 'rollout_ended', status
 test.each(recordedBundles)('every line of the recording %s is decoded whole', (name) => {
   const log = latin1(recordedBundle(name).files['trace.jsonl'] as string).toString('utf8');
   for (const text of log.split('\n').filter((each) => each.trim() !== '' && !each.includes('\0'))) {
-    expect(withoutNulls(plain(decodeEvent(Buffer.from(text))))).toEqual(withoutNulls(JSON.parse(text)));
+    expect(withoutNulls(plain(decodeEvent(Buffer.from(text), 2)))).toEqual(withoutNulls(JSON.parse(text)));
   }
 });
 
 describe('numbers', () => {
   test('keep their value beyond 2^53', () => {
-    const event = decodeEvent(Buffer.from(line({}).toString().replace('"seq":1', '"seq":9007199254740993')));
+    const event = decodeEvent(
+      Buffer.from(line({}).toString().replace('"seq":1', '"seq":9007199254740993')),
+      2,
+    );
     expect(event.seq).toBe(9007199254740993n);
   });
 
   test('of the wrong sort are refused', () => {
-    expect(() => decodeEvent(line({ seq: -1 }))).toThrow('invalid value: integer `-1`, expected u64');
-    expect(() => decodeEvent(line({ seq: '1' }))).toThrow('invalid type: string "1", expected u64');
+    expect(() => decodeEvent(line({ seq: -1 }), 2)).toThrow('invalid value: integer `-1`, expected u64');
+    expect(() => decodeEvent(line({ seq: '1' }), 2)).toThrow('invalid type: string "1", expected u64');
   });
 });
 
@@ -77,20 +80,20 @@ describe('what is no event', () => {
       /unknown variant `idle`, expected one of `running`, `completed`, `failed`, `aborted`/,
     ],
   ])('%s', (_, fields, message) => {
-    expect(() => decodeEvent(line(fields))).toThrow(message);
+    expect(() => decodeEvent(line(fields), 2)).toThrow(message);
   });
 
   test('cut short', () => {
-    expect(() => decodeEvent(line({}).subarray(0, 20))).toThrow(/EOF while parsing/);
+    expect(() => decodeEvent(line({}).subarray(0, 20), 2)).toThrow(/EOF while parsing/);
   });
 
   test('followed by more', () => {
-    expect(() => decodeEvent(Buffer.concat([line({}), Buffer.from(' x')]))).toThrow(/trailing characters/);
+    expect(() => decodeEvent(Buffer.concat([line({}), Buffer.from(' x')]), 2)).toThrow(/trailing characters/);
   });
 });
 
 test('unknown fields are passed over', () => {
-  expect(decodeEvent(line({ later: [1, { deep: 'value' }] })).payload).toEqual({
+  expect(decodeEvent(line({ later: [1, { deep: 'value' }] }), 2).payload).toEqual({
     type: 'rollout_ended',
     status: 'completed',
   });

@@ -1,0 +1,51 @@
+// The history of a thread: which items have become part of it, and what a request that continues a response stands for.
+
+import type { RawEventPayload } from '../trace/raw-event.js';
+import { type JsonObject, stringAt } from './json.js';
+import { isComputedId } from './model-item.js';
+import type { CallRequest } from './responses-call.js';
+import type { Rollout } from './rollout.js';
+import type { Place } from './timeline.js';
+
+export class History {
+  readonly #rollout: Rollout;
+  readonly #threadId: string;
+  readonly #known = new Set<string>();
+  /** Over HTTP no request continues another one. */
+  #last: { responseId: string; items: readonly unknown[] } | undefined;
+
+  constructor(rollout: Rollout, threadId: string) {
+    this.#rollout = rollout;
+    this.#threadId = threadId;
+  }
+
+  /** The input with all that the response stands for that it continues. */
+  wholeInput({ body, input }: CallRequest): readonly unknown[] {
+    const previous = stringAt(body, 'previous_response_id');
+    if (previous === undefined || previous !== this.#last?.responseId) return input;
+    return [...this.#last.items, ...input];
+  }
+
+  /** A response may be continued: `items` are the whole input of its request, and its output. */
+  answered(responseId: string, items: readonly unknown[]): void {
+    this.#last = { responseId, items };
+  }
+
+  /** Items that entered the history without being accepted now. */
+  know(items: readonly unknown[]): void {
+    for (const item of items) this.#known.add(stringAt(item, 'id') ?? '');
+  }
+
+  /** Tells that the item is now part of the history, once. */
+  accept(item: JsonObject, turnId: string, atNs: bigint, place?: Place): void {
+    const id = stringAt(item, 'id');
+    if (id === undefined || isComputedId(id) || this.#known.has(id)) return;
+    this.#known.add(id);
+    const accepted: RawEventPayload = { type: 'history_item_accepted', item_id: id };
+    if (item.type === 'agent_message') {
+      accepted.agent_message_payload = this.#rollout.payload('protocol_event', item);
+      this.#rollout.agents.received(this.#threadId, item, atNs);
+    }
+    this.#rollout.event(atNs, accepted, this.#threadId, turnId, place);
+  }
+}
