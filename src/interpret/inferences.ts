@@ -125,7 +125,9 @@ export class Inferences {
     const { turn, inference } = found;
     const { output, items, lastInputId } = inference;
     const shown = next && new Set(next.map((item) => stringAt(item, 'id')));
+    // Codex up to 0.130 leaves the ids away, and then nothing can be told by them.
     const isDropped =
+      lastInputId !== undefined &&
       shown?.has(lastInputId) === true &&
       output.length > 0 &&
       output.every(({ item }) => item.id !== undefined && !shown.has(stringAt(item, 'id')));

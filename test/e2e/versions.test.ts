@@ -1,0 +1,150 @@
+// Releases of Codex from before and after each change of what lies under their requests, over each transport that they
+// have: what was seen from outside must be what Codex says of itself. codex.test.ts looks closer at the newest one.
+
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { readEvidence } from '../../src/evidence/reader.js';
+import { reduceBundles } from '../../src/reduce/reduce.js';
+import { prepareCodexRun } from '../support/codex-run.js';
+import { demoPrompt, demoSteps, demoWorkspace } from '../support/demo-script.js';
+import { startMockResponses } from '../support/mock-responses.js';
+import { requireCodex, requireRoot } from '../support/requirements.js';
+
+const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'agsight-versions-'));
+const fetchTimeoutMs = 300_000;
+
+const readJson = (...path: string[]) => JSON.parse(readFileSync(join(...path), 'utf8'));
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<{ code: unknown; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, args, { env, maxBuffer: 64 << 20 }, (error, _, stderr) => {
+      resolve({ code: error === null ? 0 : (error.code ?? error.signal), stderr });
+    });
+    child.stdin?.end();
+  });
+}
+
+/** How Codex is made to talk, and the library that its plaintext is seen in. */
+interface Transport {
+  name: string;
+  provider?: 'built-in';
+  caVariable?: boolean;
+  webSocket?: 'plain' | 'deflate';
+  library: (version: string) => string;
+}
+
+const openssl = () => 'openssl';
+const underRustls = (version: string) => (version <= '0.140.0' ? 'ring' : 'aws-lc');
+const transports: Transport[] = [
+  { name: 'HTTP over OpenSSL', library: openssl },
+  { name: 'HTTP over rustls', caVariable: true, library: underRustls },
+  { name: 'WebSocket', provider: 'built-in', webSocket: 'plain', library: underRustls },
+  { name: 'compressed WebSocket', provider: 'built-in', webSocket: 'deflate', library: underRustls },
+];
+
+interface Thing {
+  execution: { started_seq: number; status: string };
+  [key: string]: unknown;
+}
+
+interface State {
+  threads: Record<string, Thing & { conversation_item_ids: string[] }>;
+  codex_turns: Record<string, Thing>;
+  conversation_items: Record<string, { body: { parts: { text?: string }[] }; [key: string]: unknown }>;
+  inference_calls: Record<string, Thing & { usage: Record<string, number> | null }>;
+  tool_calls: Record<string, Thing>;
+}
+
+/** What releases with older forms of the trace bundle say, too: who spoke, what it cost, which tools ran. */
+function factsOf(state: State) {
+  const all = (things: Record<string, Thing>, keys: readonly string[]) =>
+    Object.values(things)
+      .sort((a, b) => a.execution.started_seq - b.execution.started_seq)
+      .map((thing) => ({
+        ...Object.fromEntries(keys.map((key) => [key, thing[key]])),
+        status: thing.execution.status,
+      }));
+  return {
+    threads: all(state.threads, ['thread_id']),
+    turns: all(state.codex_turns, ['codex_turn_id', 'thread_id']),
+    inferences: Object.values(state.inference_calls)
+      .sort((a, b) => a.execution.started_seq - b.execution.started_seq)
+      .map(({ model, response_id, usage, execution }) => {
+        // Older releases do not count what was written to the cache.
+        const { cache_write_input_tokens: _, ...tokens } = usage ?? {};
+        return { model, response_id, usage: tokens, status: execution.status };
+      }),
+    tools: all(state.tool_calls, ['tool_call_id', 'started_by_codex_turn_id', 'kind']),
+    items: Object.values(state.threads).map(({ conversation_item_ids }) =>
+      conversation_item_ids.map((id) => {
+        const { role, kind, call_id, body } = state.conversation_items[id] ?? { body: { parts: [] } };
+        return { role, kind, call_id, text: body.parts.map(({ text }) => text ?? '').join('') };
+      }),
+    ),
+  };
+}
+
+/** The TLS libraries whose plaintext was recorded. */
+async function librariesIn(bundle: string): Promise<Set<string>> {
+  const libraries = new Set<string>();
+  for await (const event of readEvidence(bundle)) {
+    if (event.kind === 'tls') libraries.add(event.library);
+  }
+  return libraries;
+}
+
+beforeEach(requireRoot);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
+  test.for(transports)(
+    'over $name is seen as it sees itself',
+    { timeout: fetchTimeoutMs },
+    async (transport, context) => {
+      const codex = await requireCodex(version, context);
+      const { name, webSocket, library, ...how } = transport;
+      const place = join(directory, `${version} ${name}`.replaceAll(' ', '-'));
+      const traceRoot = join(place, 'codex-trace');
+      mkdirSync(traceRoot, { recursive: true });
+      const server = await startMockResponses(demoSteps, webSocket === undefined ? {} : { webSocket });
+      const { command, env } = prepareCodexRun({
+        codex,
+        directory: join(place, 'home'),
+        server,
+        prompt: demoPrompt,
+        workspace: demoWorkspace,
+        traceRoot,
+        ...how,
+      });
+      const bundle = join(place, 'bundle');
+      const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], env);
+      await server.close();
+      expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
+      expect(server.requests.length === 0).toBe(webSocket !== undefined);
+
+      const [own = ''] = readdirSync(traceRoot);
+      await reduceBundles(join(traceRoot, own));
+      const inside = factsOf(readJson(traceRoot, own, 'state.json'));
+      const outside = factsOf(readJson(bundle, 'state.json'));
+      // The tracer of 0.130 says nothing of inferences over a WebSocket.
+      const isSilent = version === '0.130.0' && webSocket !== undefined;
+      if (isSilent) expect(inside.inferences).toEqual([]);
+      const { inferences, items } = isSilent ? outside : inside;
+      expect(outside).toEqual({ ...inside, inferences, items });
+      expect(await librariesIn(bundle)).toEqual(new Set([library(version)]));
+      expect(outside).toMatchObject({
+        turns: [{ status: 'completed' }],
+        inferences: [
+          { response_id: 'resp_mock_1', usage: { input_tokens: 4200, reasoning_output_tokens: 32 } },
+          { response_id: 'resp_mock_2', usage: { cached_input_tokens: 4096, output_tokens: 9000 } },
+        ],
+        tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
+      });
+    },
+  );
+});
