@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 mkdirSync(`${root}native/build`, { recursive: true });
 
-const sources = ['shim', 'arguments', 'session', 'links', 'elements', 'ring', 'kernel'].map(
+const sources = ['shim', 'arguments', 'session', 'links', 'elements', 'ring', 'trial', 'kernel'].map(
   (name) => `native/${name}.c`,
 );
 const shim = `${root}native/build/linux-${process.arch}.node`;

@@ -158,22 +158,35 @@ int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t 
 	return bpf(BPF_LINK_CREATE, &attributes, sizeof(attributes));
 }
 
-bool kernel_has_uprobe_multi(void)
+/* A program that does nothing, to see whether the kernel takes one of this kind. */
+static int load_nothing(uint32_t type, uint32_t attach_type, uint32_t function)
 {
 	struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attributes = { 0 };
-	uint64_t offset = 0;
-	int program_fd, result;
 
-	attributes.prog_type = BPF_PROG_TYPE_KPROBE;
-	attributes.expected_attach_type = TRACE_UPROBE_MULTI;
+	attributes.prog_type = type;
+	attributes.expected_attach_type = attach_type;
+	attributes.attach_btf_id = function;
 	attributes.insns = (uintptr_t)nothing;
 	attributes.insn_cnt = sizeof(nothing) / sizeof(nothing[0]);
 	attributes.license = (uintptr_t) "GPL";
-	program_fd = bpf(BPF_PROG_LOAD, &attributes, sizeof(attributes));
+	return bpf(BPF_PROG_LOAD, &attributes, sizeof(attributes));
+}
+
+int kernel_load_fentry(uint32_t function)
+{
+	return load_nothing(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, function);
+}
+
+bool kernel_has_uprobe_multi(void)
+{
+	uint64_t offset = 0;
+	int program_fd = load_nothing(BPF_PROG_TYPE_KPROBE, TRACE_UPROBE_MULTI, 0);
+	int result;
+
 	if (program_fd < 0)
 		return false;
 	/* A directory is refused as such only where the link type is known. */

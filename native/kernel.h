@@ -35,6 +35,9 @@ int kernel_load(const struct skeleton *skeleton, const uint32_t *max_entries, in
 /* Whether the kernel has uprobe_multi links (6.6 and newer). */
 bool kernel_has_uprobe_multi(void);
 
+/* Loads a program that does nothing for the beginning of the kernel function with this BTF id; returns its descriptor. */
+int kernel_load_fentry(uint32_t function);
+
 int kernel_attach_tracepoint(int program_fd, const char *name);
 int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
 			       uint32_t count, bool at_return);

@@ -12,6 +12,7 @@
 #include "elements.h"
 #include "ring.h"
 #include "session.h"
+#include "trial.h"
 
 /* clocks() → [CLOCK_MONOTONIC, CLOCK_REALTIME] of one instant, BigInt nanoseconds */
 static napi_value clocks(napi_env env, napi_callback_info info)
@@ -62,6 +63,8 @@ NAPI_MODULE_INIT()
 		{ "wait", wait_for_ring },
 		{ "clocks", clocks },
 		{ "hasUprobeMulti", has_uprobe_multi },
+		{ "loadFentry", load_fentry },
+		{ "moveBytes", move_bytes },
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

@@ -3,7 +3,9 @@
 
 import { Command, CommanderError } from './commander.js';
 import { captureCommand } from './commands/capture.js';
+import { doctorCommand } from './commands/doctor.js';
 import { offsetsCommand } from './commands/offsets.js';
+import { psCommand } from './commands/ps.js';
 import { reduceCommand } from './commands/reduce.js';
 import { sessionMapCommand } from './commands/session-map.js';
 import { verifyCommand } from './commands/verify.js';
@@ -41,7 +43,15 @@ function createProgram(): Command {
       if (!options.color) process.env.NO_COLOR = '1';
       setVerbosity(options.quiet === true ? 'quiet' : options.verbose === true ? 'verbose' : 'normal');
     });
-  for (const create of [captureCommand, offsetsCommand, reduceCommand, sessionMapCommand, verifyCommand]) {
+  for (const create of [
+    captureCommand,
+    doctorCommand,
+    offsetsCommand,
+    psCommand,
+    reduceCommand,
+    sessionMapCommand,
+    verifyCommand,
+  ]) {
     program.addCommand(create().copyInheritedSettings(program));
   }
   return program;

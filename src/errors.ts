@@ -37,6 +37,8 @@ export interface AgsightErrorOptions {
 export class AgsightError extends Error {
   override readonly name = 'AgsightError';
   readonly code: string;
+  /** The message without the remedy. */
+  readonly reason: string;
   readonly file: string | undefined;
   readonly place: string | undefined;
   readonly remedy: string | undefined;
@@ -45,8 +47,10 @@ export class AgsightError extends Error {
   constructor(code: string, what: string, options: AgsightErrorOptions = {}) {
     const where = [options.file, options.place].filter((part) => part !== undefined);
     const remedy = options.remedy === undefined ? '' : ` (${options.remedy})`;
-    super([...where, `${what}${remedy}`].join(': '), { cause: options.cause });
+    const reason = [...where, what].join(': ');
+    super(`${reason}${remedy}`, { cause: options.cause });
     this.code = code;
+    this.reason = reason;
     this.file = options.file;
     this.place = options.place;
     this.remedy = options.remedy;

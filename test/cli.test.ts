@@ -22,7 +22,7 @@ test('--help lists every command and the exit codes', async () => {
     .slice(stdout.indexOf('Commands:'))
     .match(/^ {2}[a-z-]+/gm)
     ?.map((name) => name.trim());
-  expect(commands).toEqual(['capture', 'offsets', 'reduce', 'session-map', 'verify', 'help']);
+  expect(commands).toEqual(['capture', 'doctor', 'offsets', 'ps', 'reduce', 'session-map', 'verify', 'help']);
   expect(stdout).toMatch(
     /Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but incomplete, 130 interrupted\./,
   );
@@ -34,7 +34,7 @@ test('the help that is ready to print is the help of the program', async () => {
   expect((await agsight('-h')).stdout).toBe(stdout);
 });
 
-test.for(['capture', 'offsets', 'reduce', 'trace-reduce', 'session-map', 'verify'])(
+test.for(['capture', 'doctor', 'offsets', 'ps', 'reduce', 'trace-reduce', 'session-map', 'verify'])(
   '%s has a help of its own',
   async (command) => {
     const { exitCode, stdout } = await agsight(command, '--help');

@@ -36,6 +36,10 @@ export interface Shim {
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];
   hasUprobeMulti(): boolean;
+  /** Throws when the kernel refuses an fentry program on its function with this BTF id. */
+  loadFentry(functionId: number): void;
+  /** Calls a function of the shim that has the signature of SSL_write with `bytes`, and returns its address. */
+  moveBytes(bytes: Uint8Array): bigint;
 }
 
 type AttachUprobes = (

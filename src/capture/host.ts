@@ -5,7 +5,7 @@ import { release } from 'node:os';
 import { AgsightError } from '../errors.js';
 
 const oldestKernel = { major: 5, minor: 17 };
-const kernelTypes = '/sys/kernel/btf/vmlinux';
+export const kernelTypes = '/sys/kernel/btf/vmlinux';
 /** Capability numbers of capabilities(7). */
 const capability = { sysAdmin: 21, perfmon: 38, bpf: 39 };
 
@@ -41,37 +41,76 @@ function readHostFacts(): HostFacts {
   };
 }
 
+/** Something that a capture needs of its host. */
+export interface Requirement {
+  /** The code of the error when it is missing. */
+  code: string;
+  name: string;
+  isMet: boolean;
+  /** What was found. */
+  found: string;
+  /** What the error says when it is missing. */
+  refusal: string;
+  remedy: string;
+  file?: string;
+}
+
+/** What a capture needs of a host, in the order in which it makes sense to look. */
+export function captureRequirements(facts: HostFacts = readHostFacts()): Requirement[] {
+  const { platform, arch, kernelRelease } = facts;
+  const [major = 0, minor = 0] = kernelRelease.split('.').map((part) => Number.parseInt(part, 10));
+  const missing = missingCapabilities(facts.capabilities);
+  return [
+    {
+      code: 'unsupported-host',
+      name: 'platform',
+      isMet: platform === 'linux' && ['x64', 'arm64'].includes(arch),
+      found: `${platform} ${arch}`,
+      refusal: `capture does not run on ${platform} ${arch}`,
+      remedy: 'capture on Linux x64 or arm64; all other commands run here on what was captured there',
+    },
+    {
+      code: 'old-kernel',
+      name: 'kernel',
+      isMet: major > oldestKernel.major || (major === oldestKernel.major && minor >= oldestKernel.minor),
+      found: kernelRelease,
+      refusal: `capture does not run on kernel ${kernelRelease}`,
+      remedy: `use Linux ${oldestKernel.major}.${oldestKernel.minor} or newer`,
+    },
+    {
+      code: 'no-permission',
+      name: 'capabilities',
+      isMet: missing.length === 0,
+      found: missing.length === 0 ? 'all that are needed' : `without ${missing.join(' and ')}`,
+      refusal: `capture needs ${missing.join(' and ')}`,
+      remedy: 'run it as root: sudo agsight capture …',
+    },
+    {
+      code: 'no-btf',
+      name: 'kernel types (BTF)',
+      isMet: facts.hasKernelTypes,
+      found: facts.hasKernelTypes ? kernelTypes : 'none',
+      refusal: 'this kernel does not describe its types',
+      remedy: 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship',
+      file: kernelTypes,
+    },
+    {
+      // The kernel names processes by their numbers in the first namespace: here, other numbers would match.
+      code: 'pid-namespace',
+      name: 'pid namespace',
+      isMet: facts.pidNamespace === initialPidNamespace,
+      found: facts.pidNamespace === initialPidNamespace ? 'that of the host' : 'one of its own',
+      refusal: 'capture does not run inside a pid namespace of its own',
+      remedy: 'run it on the host, or in a container with the pid namespace of the host (--pid=host)',
+    },
+  ];
+}
+
 /** Errors: `unsupported-host`, `old-kernel`, `no-permission`, `no-btf`, `pid-namespace`, the first that applies. */
 export function requireCaptureHost(facts: HostFacts = readHostFacts()): void {
-  if (facts.platform !== 'linux' || !['x64', 'arm64'].includes(facts.arch)) {
-    throw new AgsightError('unsupported-host', `capture does not run on ${facts.platform} ${facts.arch}`, {
-      remedy: 'capture on Linux x64 or arm64; all other commands run here on what was captured there',
-    });
-  }
-  const [major = 0, minor = 0] = facts.kernelRelease.split('.').map((part) => Number.parseInt(part, 10));
-  if (major < oldestKernel.major || (major === oldestKernel.major && minor < oldestKernel.minor)) {
-    throw new AgsightError('old-kernel', `capture does not run on kernel ${facts.kernelRelease}`, {
-      remedy: `use Linux ${oldestKernel.major}.${oldestKernel.minor} or newer`,
-    });
-  }
-  const missing = missingCapabilities(facts.capabilities);
-  if (missing.length > 0) {
-    throw new AgsightError('no-permission', `capture needs ${missing.join(' and ')}`, {
-      remedy: 'run it as root: sudo agsight capture …',
-    });
-  }
-  if (!facts.hasKernelTypes) {
-    throw new AgsightError('no-btf', 'this kernel does not describe its types', {
-      file: kernelTypes,
-      remedy: 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship',
-    });
-  }
-  // The kernel names processes by their numbers in the first namespace: here, other numbers would match.
-  if (facts.pidNamespace !== initialPidNamespace) {
-    throw new AgsightError('pid-namespace', 'capture does not run inside a pid namespace of its own', {
-      remedy: 'run it on the host, or in a container with the pid namespace of the host (--pid=host)',
-    });
-  }
+  const unmet = captureRequirements(facts).find(({ isMet }) => !isMet);
+  if (unmet === undefined) return;
+  throw new AgsightError(unmet.code, unmet.refusal, { file: unmet.file, remedy: unmet.remedy });
 }
 
 function missingCapabilities(mask: bigint): string[] {

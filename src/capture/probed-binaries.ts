@@ -17,6 +17,9 @@ export interface ProbedBinary {
   probes: { library: string; function: string; offset: number; tier: string }[];
 }
 
+/** Names under which programs load libssl. */
+export const sharedTlsLibrary = /^libssl(\.|-).*so/;
+
 const endbr64 = Buffer.from([0xf3, 0x0f, 0x1e, 0xfa]);
 
 /**

@@ -16,7 +16,7 @@ import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
-import { describeReport, isNotProbeable, ProbedBinaries } from './probed-binaries.js';
+import { describeReport, isNotProbeable, ProbedBinaries, sharedTlsLibrary } from './probed-binaries.js';
 import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
 import { becomesRollout, readBack } from './read-back.js';
 import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
@@ -30,7 +30,6 @@ const graceMs = 5000;
 // Longer than a record takes to be written.
 const settleMs = 20;
 const formatVersion = 1;
-const sharedTlsLibrary = /^libssl(\.|-).*so/;
 
 /** One recording; made before the target runs, used once. */
 export class Recording {

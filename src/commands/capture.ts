@@ -1,5 +1,6 @@
 // `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
 
+import { defaultRingMib } from '../capture/ring.js';
 import { Command, InvalidArgumentError } from '../commander.js';
 import { ExitCode } from '../errors.js';
 
@@ -49,7 +50,7 @@ export function captureCommand(): Command {
       parseSeconds,
     )
     .option('--no-children', 'leave alone what the targets start')
-    .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, 64)
+    .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, defaultRingMib)
     .option('--no-files', 'do not record what is done to files, permissions and the network')
     .option('--raw', 'record evidence only; interpret and reduce nothing')
     .action(async (command: string[], _: unknown, self: Command) => {

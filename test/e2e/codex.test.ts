@@ -230,6 +230,27 @@ describe.for<[string, Transport]>([
   });
 });
 
+/** `agsight ps` knows the Codex that runs with this home: its role, its session, and that its TLS is captured. */
+async function expectListed(codexHome: string): Promise<void> {
+  const { agents } = JSON.parse((await runAgsight('ps', '--json')).stdout);
+  const [rollout] = tree(join(codexHome, 'sessions')).filter((path) => path.endsWith('.jsonl'));
+  const [agent] = agents.filter(({ sessions }: { sessions: { rollout_file: string }[] }) =>
+    sessions.some(({ rollout_file }) => rollout_file === rollout),
+  );
+  expect(agent).toMatchObject({ agent: 'codex', version: '0.169.0', role: 'client', ports: [] });
+  const [session] = agent.sessions;
+  expect(rollout).toContain(session.thread_id);
+  expect(session.session_id).toBe(session.thread_id);
+  const captured = agent.tls.map(({ library, is_captured }: { library: string; is_captured: boolean }) => [
+    library,
+    is_captured,
+  ]);
+  expect(captured).toEqual([
+    ['openssl', true],
+    ['aws-lc', true],
+  ]);
+}
+
 test('a capture killed in the middle of an answer leaves what it had seen', async () => {
   const { bundle, server, codexRun, captureArgs } = await prepare('killed', stalledSteps);
   const capture = spawn(process.execPath, captureArgs, {
@@ -248,6 +269,7 @@ test('a capture killed in the middle of an answer leaves what it had seen', asyn
         timeout: 30_000,
       })
       .toBe(true);
+    await expectListed(codexRun.codexHome);
     capture.kill('SIGKILL');
     expect(await ended).toBe('SIGKILL');
   } finally {

@@ -6,22 +6,25 @@ import { at, exchange, makeCapture } from './captures.js';
 import { idAt } from './rollouts.js';
 
 function ran(path: string, argv: string[]) {
-  const process = { pid: 1, startedNs: 0n, endedNs: undefined, parentPid: undefined, parent: undefined };
-  return isCodex({ ...process, exec: { path, argv }, environmentThread: undefined });
+  return isCodex({ exec: { path, argv } });
 }
 
 describe('isCodex', () => {
-  it.each(['/usr/bin/codex', '/opt/codex-0.169.0', '/x/codex-x86_64-unknown-linux-musl', 'C:/codex.exe'])(
-    'knows %s',
-    (path) => {
-      expect(ran(path, [path, 'exec'])).toBe(true);
-    },
-  );
+  it.each([
+    '/usr/bin/codex',
+    '/opt/codex-0.169.0',
+    '/x/codex-x86_64-unknown-linux-musl',
+    'C:/codex.exe',
+    '/x/codex (deleted)',
+  ])('knows %s', (path) => {
+    expect(ran(path, [path, 'exec'])).toBe(true);
+  });
 
   it('takes neither files that are edited nor its own helpers for an agent', () => {
     expect(ran('/usr/bin/vim', ['vim', 'codex.md'])).toBe(false);
     expect(ran('/opt/codex-tools/x', ['/opt/codex-tools/x'])).toBe(false);
     expect(ran('/usr/bin/codexify', ['codexify'])).toBe(false);
+    expect(ran('/usr/bin/node', ['node (test: e2e/codex.test.ts)'])).toBe(false);
     expect(ran('/usr/bin/codex', ['codex-linux-sandbox', '--', 'ls'])).toBe(false);
     expect(ran('/usr/bin/codex', ['apply_patch'])).toBe(false);
     expect(ran('/usr/bin/renamed', ['codex', 'exec'])).toBe(true);
@@ -56,7 +59,7 @@ describe('the role of a process', () => {
     ]);
     expect(processes.map(({ role_because }) => role_because)).toEqual([
       'its command line says --listen ws://127.0.0.1:4500',
-      expect.stringMatching(/no other process of the agent started it; listening ports were not recorded/),
+      expect.stringMatching(/no other process of the agent started it; its listening ports are not known/),
       expect.stringMatching(/process 20 of the same agent started it; .* may be a gateway/),
       expect.stringMatching(/no other/),
       expect.stringMatching(/ran before the capture began/),

@@ -1,0 +1,29 @@
+// Running agents as rows for a table.
+
+import type { TlsVerdict } from '../elf/tls-verdict.js';
+import type { RunningAgent } from '../host/agents.js';
+
+export const AGENT_HEAD = ['Process', 'Agent', 'Version', 'Role', 'Ports', 'Started', 'Session', 'TLS'];
+
+export function agentRow(agent: RunningAgent): string[] {
+  const { pid, version, role, role_certain, ports, started_at, sessions, tls } = agent;
+  return [
+    `${pid}`,
+    agent.agent,
+    version ?? '',
+    `${role}${role_certain ? '' : '?'}`,
+    ports === null ? '?' : ports.join('\n'),
+    started_at.replace('T', ' ').replace(/\.\d+Z$/, ''),
+    sessions.map(({ session_id, thread_id }) => session_id ?? thread_id).join('\n'),
+    tls === null ? '?' : tlsCell(tls),
+  ];
+}
+
+/** `openssl by table`, a line for each library. */
+function tlsCell(tls: readonly TlsVerdict[]): string {
+  if (tls.length === 0) return 'none known';
+  const lines = tls.map(({ library, is_captured, tier, reason }) =>
+    is_captured ? `${library} by ${tier}` : `${library}: not captured, ${reason}`,
+  );
+  return [...new Set(lines)].join('\n');
+}
