@@ -7,13 +7,10 @@ import { Rejection } from '../trace/rejection.js';
 import { flushReadyCells } from './code-cell.js';
 import type { Graph, ItemRecord } from './graph.js';
 import { adoptOrCreate, checkCallContent, listItems, type Sighting, see } from './item.js';
-import { normalizeItems } from './normalize.js';
-import type { NormalizedItem } from './normalized-item.js';
+import { normalizeItem, normalizeItems } from './normalize.js';
+import { inPayload, type NormalizedItem } from './normalized-item.js';
 import { matches, SnapshotIndex } from './snapshot-index.js';
 import type { InferenceCall, TokenUsage } from './state.js';
-
-/** All that a request payload is read for; the tools and instructions in it stay unparsed. */
-const REQUEST_MEMBERS: ReadonlySet<string> = new Set(['input', 'previous_response_id']);
 
 /**
  * Reduces the input of a request. An incremental request gets the input and output of the response that it
@@ -26,13 +23,13 @@ export function reduceRequest(
   ref: RawPayloadRef,
 ): string[] {
   const { threadId } = sighting;
-  const payload = graph.payloads.json(ref, REQUEST_MEMBERS);
+  const payload = graph.payloads.request(ref, threadId);
   const input = member(payload, 'input');
   if (input === undefined)
     throw invalid(`inference request payload ${ref.raw_payload_id} did not contain input`);
   if (!Array.isArray(input))
     throw invalid(`inference request payload ${ref.raw_payload_id} had non-array input`);
-  const items = normalizeItems(input, ref.raw_payload_id, graph.schema);
+  const items = requestItems(graph, threadId, input, ref.raw_payload_id);
   const previousResponse = asString(member(payload, 'previous_response_id'));
   let shown: ItemRecord[];
   if (previousResponse === undefined) {
@@ -54,6 +51,22 @@ export function reduceRequest(
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
   return shown.map(({ item }) => item.item_id);
+}
+
+/** The items of a request, of which those that the thread's last request had at the same place are known. */
+function requestItems(
+  graph: Graph,
+  threadId: string,
+  input: readonly Json[],
+  payloadId: string,
+): NormalizedItem[] {
+  const last = graph.requestItems.get(threadId);
+  const normalized = input.map((item, index) => {
+    const known = last?.input[index] === item ? last.normalized[index] : undefined;
+    return known === undefined ? normalizeItem(item, payloadId, graph.schema) : inPayload(known, payloadId);
+  });
+  graph.requestItems.set(threadId, { input, normalized });
+  return normalized.filter((item) => item !== undefined);
 }
 
 /**

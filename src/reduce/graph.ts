@@ -1,11 +1,12 @@
 // What the reducer knows while it replays: the reduced state itself, and the indexes that make every lookup
 // a step instead of a scan. Owns the data and nothing else; the modules beside it change it.
 
-import { compareUtf8, type Integer } from '../trace/json-value.js';
+import { compareUtf8, type Integer, type Json } from '../trace/json-value.js';
 import type { PayloadReader } from '../trace/payload-reader.js';
 import type { CodeCellStatus, Manifest } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { Journal, TrackedMap, TrackedSet } from './journal.js';
+import type { NormalizedItem } from './normalized-item.js';
 import { PairMap } from './pair-map.js';
 import type { Schema } from './schema.js';
 import type {
@@ -36,6 +37,12 @@ export interface ItemRecord {
   content: string;
   /** A request showed it or it was accepted: it belongs to its thread's list. */
   listed: boolean;
+}
+
+/** The input of a request. What was left out is undefined. */
+interface RequestItems {
+  input: readonly Json[];
+  normalized: readonly (NormalizedItem | undefined)[];
 }
 
 /** A code cell that runs although the item that asked for it was not seen yet. */
@@ -97,6 +104,8 @@ export class Graph {
   readonly answers = new PairMap<ConversationItem>(this.journal);
 
   // Inference.
+  /** Thread → the items of its last request, as they were read and as they were understood. No event depends on it. */
+  readonly requestItems = new Map<string, RequestItems>();
   /** Thread → its inference call that started last. */
   readonly latestInference = new TrackedMap<string, string>(this.journal);
   readonly runningInferences = new TrackedMap<string, Set<InferenceCall>>(this.journal);

@@ -19,29 +19,28 @@ export interface JsonMember {
   value: Json;
   start: number;
   end: number;
+  /** Where each item of an array ends. */
+  itemEnds: number[];
 }
 
-/**
- * Parses one JSON text. Throws JsonSyntaxError.
- *
- * @param keep when given and the text is an object: only these members are returned; the others are
- *   checked but not built.
- */
-export function parseJson(bytes: Uint8Array, keep?: ReadonlySet<string>): Json {
-  const parser = new Parser(bytes);
-  return parser.document(keep);
+/** Parses one JSON text. Throws JsonSyntaxError. */
+export function parseJson(bytes: Uint8Array): Json {
+  return new Parser(bytes).document();
 }
 
 /**
  * Parses one JSON text and, when it is an object, also tells its members apart (repeated keys included). Throws
  * JsonSyntaxError; `members` then holds those before the fault.
+ *
+ * @param keep only these members of the outermost object are returned; the others are checked but not built.
  */
 export function parseJsonMembers(
   bytes: Uint8Array,
   members: JsonMember[] = [],
+  keep?: ReadonlySet<string>,
 ): { value: Json; members: JsonMember[]; end: number } {
   const parser = new Parser(bytes);
-  const value = parser.document(undefined, members);
+  const value = parser.document(members, keep);
   return { value, members, end: parser.valueEnd };
 }
 
@@ -96,10 +95,9 @@ class Parser {
     this.#ascii = isAscii(bytes);
   }
 
-  document(keep?: ReadonlySet<string>, members?: JsonMember[]): Json {
-    const outermost = keep !== undefined || members !== undefined;
-    const value =
-      outermost && this.#peek() === OPEN_BRACE ? this.#object(true, keep, members) : this.#value(true);
+  document(members?: JsonMember[], keep?: ReadonlySet<string>): Json {
+    const outermost = members !== undefined && this.#peek() === OPEN_BRACE;
+    const value = outermost ? this.#object(true, members, keep) : this.#value(true);
     this.valueEnd = this.#at;
     if (this.#peek() !== END) throw this.#peekError('trailing characters');
     return value;
@@ -128,7 +126,7 @@ class Parser {
     }
   }
 
-  #array(build: boolean): Json[] {
+  #array(build: boolean, ends?: number[]): Json[] {
     this.#enter();
     const items: Json[] = [];
     for (let first = true; ; first = false) {
@@ -142,12 +140,13 @@ class Parser {
       }
       const item = this.#value(build);
       if (build) items.push(item);
+      ends?.push(this.#at);
     }
     this.#leave();
     return items;
   }
 
-  #object(build: boolean, keep?: ReadonlySet<string>, members?: JsonMember[]): JsonObject {
+  #object(build: boolean, members?: JsonMember[], keep?: ReadonlySet<string>): JsonObject {
     this.#enter();
     const object: JsonObject = new Map();
     for (let first = true; ; first = false) {
@@ -171,9 +170,15 @@ class Parser {
       if (members !== undefined) this.#peek();
       const start = this.#at;
       const wanted = build && (keep === undefined || keep.has(key));
-      const value = this.#value(wanted);
-      if (wanted) object.set(key, value);
-      members?.push({ key, keyEnd, value, start, end: this.#at });
+      if (members === undefined || !wanted) {
+        const value = this.#value(wanted);
+        if (wanted) object.set(key, value);
+        continue;
+      }
+      const itemEnds: number[] = [];
+      const value = this.#peek() === OPEN_BRACKET ? this.#array(true, itemEnds) : this.#value(true);
+      object.set(key, value);
+      members.push({ key, keyEnd, value, start, end: this.#at, itemEnds });
     }
     this.#leave();
     return object;

@@ -45,7 +45,7 @@ export function decodeText<T extends object>(
   const { value, end } = parseOr(bytes, read);
   if (Array.isArray(value)) {
     for (const [index, key] of names.slice(0, value.length).entries()) {
-      read({ key, value: value[index] ?? null, keyEnd: end, start: end, end });
+      read({ key, value: value[index] ?? null, keyEnd: end, start: end, end, itemEnds: [] });
     }
     if (value.length < names.length) {
       throw fail(`invalid length ${value.length}, expected ${what} with ${names.length} elements`, end);

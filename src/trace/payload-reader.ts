@@ -6,10 +6,12 @@ import type { Json } from './json-value.js';
 import { PayloadFiles } from './payload-files.js';
 import type { RawPayloadRef } from './raw-event.js';
 import { Rejection } from './rejection.js';
+import { RequestParser } from './request-parser.js';
 
 /** Reads payload files, each parsed once per event, and never from outside the bundle. */
 export class PayloadReader {
   readonly #files: PayloadFiles;
+  readonly #requests = new RequestParser();
   readonly #parsed = new Map<string, Json>();
   readonly #seen = new Set<string>();
 
@@ -28,17 +30,28 @@ export class PayloadReader {
     return this.#seen.has(ref.path);
   }
 
-  /**
-   * The payload's JSON. `keep` limits it to these members of the outermost object; a payload is always read
-   * with the same `keep`. Throws Rejection `payload-outside`, `payload-unreadable` or `payload-invalid`.
-   */
-  json(ref: RawPayloadRef, keep?: ReadonlySet<string>): Json {
+  /** The payload's JSON. Throws Rejection `payload-outside`, `payload-unreadable` or `payload-invalid`. */
+  json(ref: RawPayloadRef): Json {
     const known = this.#parsed.get(ref.path);
     if (known !== undefined) return known;
+    const value = this.#parse(ref, parseJson);
+    this.#parsed.set(ref.path, value);
+    return value;
+  }
+
+  /**
+   * What matters of a request, as RequestParser.parse returns it. Throws as `json` does.
+   *
+   * @param conversation whose request it is.
+   */
+  request(ref: RawPayloadRef, conversation: string): Json {
+    return this.#parse(ref, (bytes) => this.#requests.parse(conversation, bytes));
+  }
+
+  #parse(ref: RawPayloadRef, parse: (bytes: Buffer) => Json): Json {
     const bytes = this.#files.read(ref, 'open payload', 'parse payload');
     try {
-      const value = parseJson(bytes, keep);
-      this.#parsed.set(ref.path, value);
+      const value = parse(bytes);
       this.#seen.add(ref.path);
       return value;
     } catch (error) {
