@@ -3,8 +3,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.js';
+import { ZstdStream } from '../protocol/zstd-stream.js';
 import { representations } from './rollout-name.js';
-import { ZstdStream } from './zstd-stream.js';
 
 export interface RolloutBytes {
   /** The path that was read: the plain form wins over the compressed one. */

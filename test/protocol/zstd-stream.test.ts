@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ZSTD_LIMITS, ZstdStream } from '../../src/sessions/zstd-stream.js';
-import { FIXTURES, recorded } from './rollouts.js';
+import { ZSTD_LIMITS, ZstdStream } from '../../src/protocol/zstd-stream.js';
+import { FIXTURES, recorded } from '../sessions/rollouts.js';
 
 const DIRECTORY = join(FIXTURES, 'compressed/archived_sessions');
 const compressed = readdirSync(DIRECTORY).sort();
