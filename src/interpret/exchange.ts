@@ -4,9 +4,9 @@
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
+import { HttpCallObserver } from './http-call.js';
 import type { ExchangeObserver, ExchangeRouter, SocketObserver, Where } from './observer.js';
 import { type CallSink, ResponsesCall, type Transport } from './responses-call.js';
-import { HttpCallObserver } from './responses-http.js';
 import { ResponsesSocket } from './responses-socket.js';
 import { toMs } from './time.js';
 import type { TokenUsage } from './token-usage.js';

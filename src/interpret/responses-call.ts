@@ -1,6 +1,6 @@
 // One call of the Responses API, over whatever carried it: the request as sent, the output items as they are
 // finished, and how it ended. Owns the meaning of requests and events; how they are found on the wire is
-// responses-http.ts and responses-socket.ts, and what a call means for its thread is thread.ts.
+// http-call.ts and responses-socket.ts, and what a call means for its thread is thread.ts.
 
 import type { RequestHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
@@ -116,11 +116,24 @@ export class ResponsesCall {
     const type = stringAt(body, 'type') ?? name ?? '';
     if (type === 'response.created') this.responseId = stringAt(body.response, 'id');
     else if (type === 'response.output_item.done') this.#item(objectAt(body, 'item'));
-    else if (TERMINAL.has(type)) this.final(type, type === 'error' ? body : objectAt(body, 'response'));
+    else if (TERMINAL.has(type)) this.#final(type, type === 'error' ? body : objectAt(body, 'response'));
   }
 
+  /** The response came as a whole. */
+  response(body: JsonObject): void {
+    this.#final(`response.${stringAt(body, 'status') ?? 'completed'}`, body);
+  }
+
+  /** Nothing more comes, and no final event was among what came; `why` says what happened instead. */
+  over(why: string): void {
+    if (this.end === undefined) this.ended({ kind: 'failed', error: why });
+  }
+
+  /** The connection ended first: how it would have gone on is not known. */
+  cut(): void {}
+
   /** `response` is the response object, or the error itself when the server sent only that. */
-  final(type: string, response: JsonObject | undefined): void {
+  #final(type: string, response: JsonObject | undefined): void {
     this.responseId = stringAt(response, 'id') ?? this.responseId;
     this.usage = tokenUsage(response);
     this.#addMissingItems(arrayAt(response, 'output') ?? []);

@@ -5,15 +5,19 @@
 export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 export interface RequestHead {
+  /** This and the target are empty when they are among the unknown fields of HTTP/2. */
   method: string;
   target: string;
   headers: HeaderFields;
+  /** Fields are missing: HTTP/2 whose beginning was not seen. */
+  isPartial?: boolean;
 }
 
 export interface ResponseHead {
   status: number;
   reason: string;
   headers: HeaderFields;
+  isPartial?: boolean;
 }
 
 /** How a message's body is delimited. */

@@ -40,8 +40,7 @@ export type Http2Flaw =
   | 'push';
 
 export interface Http2Handler<Head> {
-  /** @param isPartial fields are missing that may matter */
-  head(stream: number, head: Head, isPartial: boolean): void;
+  head(stream: number, head: Head): void;
   /** The view is reused: copy to keep. */
   body(stream: number, bytes: Uint8Array): void;
   bodyGap(stream: number, length: number): void;
@@ -302,7 +301,7 @@ export class Http2Decoder<Head> implements ByteSink {
     } else {
       this.#messages.delete(stream);
       this.#open(stream, { hasHead: true, missing: 0 });
-      this.#handler.head(stream, head, (block?.unknownFields ?? 0) > 0);
+      this.#handler.head(stream, head);
     }
     if (endStream) this.#end(stream, 'whole');
   }
@@ -359,7 +358,7 @@ function isPadded({ type, flags }: FrameHeader): boolean {
   return type === FRAME.data || type === FRAME.headers || type === FRAME.pushPromise;
 }
 
-/** A method or a path that is not known is an empty string. */
+/** A method or a path that may be among the unknown fields is an empty string. */
 function requestHead({ fields, unknownFields }: HeaderBlock): RequestHead | undefined {
   const isHead = fields.some(([name]) => name.startsWith(':'));
   const unknown = isHead && unknownFields > 0 ? '' : undefined;
@@ -369,14 +368,20 @@ function requestHead({ fields, unknownFields }: HeaderBlock): RequestHead | unde
   const authority = field(fields, ':authority');
   const headers = regularFields(fields);
   const isNamed = authority === undefined || field(headers, 'host') !== undefined;
-  return { method, target, headers: isNamed ? headers : [['host', authority], ...headers] };
+  return {
+    method,
+    target,
+    headers: isNamed ? headers : [['host', authority], ...headers],
+    ...(unknownFields > 0 ? { isPartial: true } : {}),
+  };
 }
 
-function responseHead({ fields }: HeaderBlock): ResponseHead | 'interim' | undefined {
+function responseHead({ fields, unknownFields }: HeaderBlock): ResponseHead | 'interim' | undefined {
   const status = field(fields, ':status');
   if (status === undefined || !/^[1-9]\d\d$/.test(status)) return undefined;
   if (status.startsWith('1')) return 'interim';
-  return { status: Number(status), reason: '', headers: regularFields(fields) };
+  const head = { status: Number(status), reason: '', headers: regularFields(fields) };
+  return unknownFields > 0 ? { ...head, isPartial: true } : head;
 }
 
 function regularFields(fields: HeaderFields): HeaderFields {

@@ -20,13 +20,13 @@ interface Told {
   end?: string;
 }
 
-function teller<Head extends { headers: HeaderFields }>(nameOf: (head: Head) => string) {
+function teller<Head extends { headers: HeaderFields; isPartial?: boolean }>(nameOf: (head: Head) => string) {
   const messages: Record<number, Told> = {};
   const notes: string[] = [];
   const handler: Http2Handler<Head> = {
-    head: (stream, head, isPartial) => {
+    head: (stream, head) => {
       messages[stream] = { head: nameOf(head), headers: head.headers, body: '' };
-      if (isPartial) notes.push(`partial ${stream}`);
+      if (head.isPartial) notes.push(`partial ${stream}`);
     },
     body: (stream, bytes) => {
       const message = messages[stream];
