@@ -93,7 +93,7 @@ function trials(): HostCheck[] {
     const found = error instanceof AgsightError ? error.reason : String(error);
     return [check(name, false, found, remedy ?? 'look at dmesg for what the kernel says of it')];
   }
-  const { loadMs, attachKind, isRecorded } = trial;
+  const { loadMs, attachKind, operationsRefused, isRecorded } = trial;
   return [
     check(name, true, `loaded and attached in ${loadMs.toFixed(0)} ms`, ''),
     {
@@ -101,6 +101,15 @@ function trials(): HostCheck[] {
       is_needed: false,
       remedy:
         attachKind === 'perf' ? 'nothing, or Linux 6.6: ending a capture takes seconds without it' : null,
+    },
+    {
+      ...check(
+        'file operations',
+        operationsRefused === undefined,
+        operationsRefused ?? 'recorded, by the tracepoints of system calls',
+        'nothing, or a newer kernel: TLS and processes are recorded all the same',
+      ),
+      is_needed: false,
     },
     check(
       'recording',

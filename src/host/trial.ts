@@ -12,6 +12,8 @@ export interface Trial {
   /** Milliseconds that loading took. */
   loadMs: number;
   attachKind: KernelProgram['attachKind'];
+  /** Why operations on files would not be recorded; undefined when they would. */
+  operationsRefused: string | undefined;
   /** Whether the call was recorded as it was made. */
   isRecorded: boolean;
 }
@@ -24,14 +26,15 @@ const kernelFunction = 'vfs_open';
 /** Errors: those of `KernelProgram`, `attach`. */
 export function tryCapture(ringBytes: number): Trial {
   const startMs = performance.now();
-  const program = new KernelProgram(ringBytes);
+  const program = new KernelProgram(ringBytes, { operations: true });
   const loadMs = performance.now() - startMs;
   try {
     const { path, offset } = placeOf(loadShim().moveBytes(sample));
     program.follow(process.pid, process.pid);
     program.attach(path, [{ offset, cookie: 0, atReturn: true }]);
     loadShim().moveBytes(sample);
-    return { loadMs, attachKind: program.attachKind, isRecorded: isRecorded(program) };
+    const { attachKind, operationsRefused } = program;
+    return { loadMs, attachKind, operationsRefused, isRecorded: isRecorded(program) };
   } finally {
     program.close();
   }

@@ -12,6 +12,8 @@ export interface LiveCounts {
   processes: number;
   /** Programs that the captured processes have started. */
   commands: number;
+  /** That were written to, or whose names or attributes were changed. */
+  files: number;
   requests: number;
   /** Of all model requests that have ended. */
   tokens: number;
@@ -24,6 +26,8 @@ const LIVE_LIMITS = {
   waitingBytes: 4 * 1024 * 1024,
   /** Connections after which all are forgotten, those that are open too: nobody tells of their ends. */
   connections: 2048,
+  /** Names of changed files; more are not counted. */
+  files: 32_768,
 } as const;
 
 /** What an event takes beside its bytes, about. */
@@ -37,6 +41,7 @@ type Waiting = TlsEvent | ExitEvent;
 export class LiveView {
   readonly #ended: (exchange: Exchange) => void;
   readonly #running = new Set<number>();
+  readonly #files = new Set<string>();
   readonly #open = new Set<ResponsesCall | OtherExchange>();
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -57,6 +62,7 @@ export class LiveView {
     return {
       processes: this.#running.size,
       commands: this.#commands,
+      files: this.#files.size,
       requests: this.#requests,
       tokens: this.#tokens,
       skippedBytes: this.#skippedBytes,
@@ -82,6 +88,12 @@ export class LiveView {
         this.#running.add(event.pid);
         if (event.pid !== event.rootPid) this.#commands += 1;
         return;
+      case 'file-op':
+        if (event.errno === 0) this.#change(event.path);
+        return;
+      case 'file-io':
+        if (event.operation === 'write') this.#change(event.path);
+        return;
       case 'exit':
         this.#running.delete(event.pid);
         this.#wait(event);
@@ -96,6 +108,10 @@ export class LiveView {
     this.#waiting = [];
     this.#connections.finish();
     this.#endAll();
+  }
+
+  #change(path: string): void {
+    if (this.#files.size < LIVE_LIMITS.files) this.#files.add(path);
   }
 
   #pushTls(event: TlsEvent): void {

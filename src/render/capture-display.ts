@@ -10,6 +10,7 @@ import { singleLine } from './terminal.js';
 
 const intervalMs = 250;
 const maxLine = 300;
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
 export class CaptureDisplay implements CaptureObserver {
   readonly #view = new LiveView((exchange) => detail(`agsight: ${describeExchange(exchange)}`));
@@ -49,16 +50,20 @@ export class CaptureDisplay implements CaptureObserver {
   }
 
   #describe(): string {
-    const { processes, requests, tokens, commands } = this.#view.counts;
-    return [
-      `agsight: ${duration(performance.now() - this.#startedMs)}`,
+    const { processes, requests, tokens, commands, files } = this.#view.counts;
+    const { bytes, lost } = this.#totals;
+    const parts = [
+      duration(performance.now() - this.#startedMs),
       counted(processes, 'process', 'processes'),
       counted(requests, 'request'),
-      counted(tokens, 'token'),
+      `${compact.format(tokens)} tokens`,
       counted(commands, 'command'),
-      megabytes(this.#totals.bytes),
-      `${this.#totals.lost} lost`,
-    ].join(', ');
+      counted(files, 'file'),
+      megabytes(bytes),
+    ];
+    // A narrow terminal cuts the end: a loss is not what it may cut.
+    parts.splice(lost > 0 ? 1 : parts.length, 0, `${lost} lost`);
+    return parts.join(', ');
   }
 }
 

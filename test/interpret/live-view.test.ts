@@ -81,6 +81,19 @@ test('processes and commands are counted as they start and end', () => {
   expect(view.counts).toMatchObject({ processes: 2, commands: 2 });
 });
 
+test('changed files are counted once each, and what failed or only read is not', () => {
+  const view = new LiveView(() => {});
+  const file = { path: '/a', pathInferred: false, inode: 1, device: 1, fileType: 'regular' as const };
+  const base = { ...execEvent(1n, {}), ...file, endNs: 2n, errno: 0 };
+  const written = { kind: 'file-io' as const, bytes: 1, count: 1, durationNs: 1n, offset: 0 };
+  view.push({ ...base, ...written, operation: 'write' });
+  view.push({ ...base, ...written, operation: 'write' });
+  view.push({ ...base, ...written, operation: 'read', path: '/b' });
+  view.push({ ...base, kind: 'file-op', operation: 'delete', path: '/c' });
+  view.push({ ...base, kind: 'file-op', operation: 'delete', path: '/d', errno: 2 });
+  expect(view.counts.files).toBe(2);
+});
+
 test('what comes too fast is left out and counted, and what comes later is seen', async () => {
   const ended: Exchange[] = [];
   const view = new LiveView((exchange) => ended.push(exchange));
