@@ -8,47 +8,54 @@
 #include "session.h"
 
 /* Node cannot exit while a wait is in progress, so none lasts longer than this. */
-#define WAIT_MS 200
+#define MAX_WAIT_MS 200
 
 struct wait {
 	struct session *session;
 	napi_async_work work;
 	napi_deferred deferred;
+	int epoll_fd;
+	int timeout_ms;
 };
 
-/* openRing(session, map, bytes) */
+/* openRing(session, which, map, bytes); `which` is 0 for the records, 1 for the notices. */
 napi_value open_ring(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[3];
+	napi_value arguments[4];
 	struct session *session;
-	uint32_t map, size;
+	uint32_t which, map, size;
 	int error;
 
-	if (!get_arguments(env, info, arguments, 3) || !get_session(env, arguments[0], &session) ||
-	    !get_index(env, arguments[1], session->map_count, &map) || !get_index(env, arguments[2], UINT32_MAX, &size))
+	if (!get_arguments(env, info, arguments, 4) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], RINGS, &which) || !get_index(env, arguments[2], session->map_count, &map) ||
+	    !get_index(env, arguments[3], UINT32_MAX, &size))
 		return NULL;
-	error = kernel_ring_open(session->map_fds[map], size, &session->ring);
+	error = kernel_ring_open(session->map_fds[map], size, &session->rings[which]);
 	if (error < 0)
 		return throw_errno(env, "map the ring", -error);
-	if (epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->map_fds[map], &(struct epoll_event){ .events = EPOLLIN }))
-		return throw_errno(env, "watch the ring", errno);
+	for (uint32_t i = 0; i <= which; i++) {
+		if (epoll_ctl(session->epoll_fds[i], EPOLL_CTL_ADD, session->map_fds[map],
+			      &(struct epoll_event){ .events = EPOLLIN }))
+			return throw_errno(env, "watch the ring", errno);
+	}
 	return NULL;
 }
 
-/* drain(session, buffer) → bytes written */
+/* drain(session, which, buffer) → bytes written */
 napi_value drain_ring(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[2];
+	napi_value arguments[3];
 	struct session *session;
+	uint32_t which;
 	void *buffer;
 	size_t capacity;
 
-	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
-	    !get_bytes(env, arguments[1], &buffer, &capacity))
+	if (!get_arguments(env, info, arguments, 3) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], RINGS, &which) || !get_bytes(env, arguments[2], &buffer, &capacity))
 		return NULL;
-	if (!session->ring.data)
+	if (!session->rings[which].data)
 		return throw_errno(env, "drain the ring", EBADF);
-	return make_number(env, (double)kernel_ring_drain(&session->ring, buffer, capacity));
+	return make_number(env, (double)kernel_ring_drain(&session->rings[which], buffer, capacity));
 }
 
 static void wait_in_thread(napi_env env, void *data)
@@ -57,7 +64,7 @@ static void wait_in_thread(napi_env env, void *data)
 	struct epoll_event event;
 
 	(void)env;
-	epoll_wait(wait->session->epoll_fd, &event, 1, WAIT_MS);
+	epoll_wait(wait->epoll_fd, &event, 1, wait->timeout_ms);
 }
 
 static void finish_wait(napi_env env, napi_status status, void *data)
@@ -74,16 +81,18 @@ static void finish_wait(napi_env env, napi_status status, void *data)
 }
 
 /*
- * wait(session) → promise of whether the session is still open; settles when the ring has records, the session
- * is closed or some time has passed. One at a time. Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
+ * wait(session, which, milliseconds) → promise of whether the session is still open; settles when there are records or
+ * notices (`which` 0), or notices (1), when the session is closed or the time has passed. One at a time. Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
  */
 napi_value wait_for_ring(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[1], promise, name;
+	napi_value arguments[3], promise, name;
 	struct session *session;
+	uint32_t which, timeout_ms;
 	struct wait *wait;
 
-	if (!get_arguments(env, info, arguments, 1) || !get_session(env, arguments[0], &session))
+	if (!get_arguments(env, info, arguments, 3) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], RINGS, &which) || !get_index(env, arguments[2], MAX_WAIT_MS + 1, &timeout_ms))
 		return NULL;
 	if (session->waiting)
 		return throw_errno(env, "wait for the ring", EBUSY);
@@ -91,6 +100,8 @@ napi_value wait_for_ring(napi_env env, napi_callback_info info)
 	if (!wait)
 		return throw_errno(env, "wait for the ring", ENOMEM);
 	wait->session = session;
+	wait->epoll_fd = session->epoll_fds[which];
+	wait->timeout_ms = (int)timeout_ms;
 	if (napi_create_promise(env, &wait->deferred, &promise) != napi_ok ||
 	    napi_create_string_utf8(env, "agsight:wait", NAPI_AUTO_LENGTH, &name) != napi_ok ||
 	    napi_create_async_work(env, arguments[0], name, wait_in_thread, finish_wait, wait, &wait->work) != napi_ok ||

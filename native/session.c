@@ -32,7 +32,8 @@ static void close_session(struct session *session)
 	}
 	for (unsigned i = 0; i < session->program_count; i++)
 		close(session->program_fds[i]);
-	kernel_ring_close(&session->ring);
+	for (int i = 0; i < RINGS; i++)
+		kernel_ring_close(&session->rings[i]);
 	for (unsigned i = 0; i < session->map_count; i++)
 		close(session->map_fds[i]);
 	/* A thread that waits for the ring is let go. */
@@ -42,7 +43,8 @@ static void close_session(struct session *session)
 
 void free_session(struct session *session)
 {
-	close(session->epoll_fd);
+	for (int i = 0; i < RINGS; i++)
+		close(session->epoll_fds[i]);
 	close(session->wake_fd);
 	free(session);
 }
@@ -99,11 +101,15 @@ napi_value session_load(napi_env env, napi_callback_info info)
 		return throw_errno(env, "load the eBPF programs", -error);
 	}
 	session->open = true;
-	session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	session->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (session->epoll_fd < 0 || session->wake_fd < 0 ||
-	    epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->wake_fd, &(struct epoll_event){ .events = EPOLLIN })) {
-		error = errno;
+	error = session->wake_fd < 0 ? errno : 0;
+	for (int i = 0; i < RINGS; i++) {
+		session->epoll_fds[i] = epoll_create1(EPOLL_CLOEXEC);
+		if (error == 0 && epoll_ctl(session->epoll_fds[i], EPOLL_CTL_ADD, session->wake_fd,
+					    &(struct epoll_event){ .events = EPOLLIN }))
+			error = errno;
+	}
+	if (error != 0) {
 		close_session(session);
 		free_session(session);
 		return throw_errno(env, "prepare waiting for events", error);

@@ -9,6 +9,7 @@
 #include "kernel.h"
 
 #define MAX_LINKS 4096
+#define RINGS 2
 
 /* One loaded skeleton and all that hangs on it. Freed when closed and no wait is in progress. */
 struct session {
@@ -20,8 +21,10 @@ struct session {
 	/* Links by id; an id is an index. -1 where detached. */
 	int links[MAX_LINKS];
 	int link_count;
-	struct ring ring;
-	int epoll_fd;
+	/* The records, and what announces programs and libraries. */
+	struct ring rings[RINGS];
+	/* Of both rings, and of the second alone. */
+	int epoll_fds[RINGS];
 	int wake_fd;
 	bool open;
 	bool waiting;

@@ -7,8 +7,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
+#include "library.h"
 #include "operation.h"
 #include "process.h"
+#include "socket.h"
 #include "tls.h"
 
 char LICENSE[] SEC("license") = "GPL";

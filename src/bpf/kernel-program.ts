@@ -3,7 +3,16 @@
 
 import { readFileSync } from 'node:fs';
 import { AgsightError, systemErrorCode } from '../errors.js';
-import { counterNames, ProcessFlag } from './record.js';
+import {
+  counterNames,
+  cString,
+  forEachRecord,
+  layout,
+  maxNames,
+  noticesBytes,
+  ProcessFlag,
+  RecordType,
+} from './record.js';
 import { loadShim, type Shim, type ShimSession } from './shim.js';
 
 const uprobeMultiAttachType = 48;
@@ -23,6 +32,33 @@ export interface Probe {
   /** Whether the program also runs when the function returns. */
   atReturn: boolean;
 }
+
+/** What is recorded of a process. */
+export interface FollowOptions {
+  /** False: what it starts is not followed. */
+  children?: boolean;
+  /** False: no operations on files and permissions. */
+  files?: boolean;
+}
+
+function flagsOf({ children = true, files = true }: FollowOptions): number {
+  return (children ? 0 : ProcessFlag.alone) | (files ? 0 : ProcessFlag.noFiles);
+}
+
+/** A process may need probes. */
+export interface Notice {
+  pid: number;
+  rootPid: number;
+  /** The kernel's name of the process at that time. */
+  comm: string;
+  of: 'program' | 'library';
+  monotonicNs: bigint;
+}
+
+/** The rings of the shim. */
+const records = 0;
+const notices = 1;
+const longestWaitMs = 200;
 
 /** What was lost of one process, by reason. */
 export interface ProcessLoss {
@@ -75,6 +111,7 @@ export class KernelProgram {
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
   #operationLinks: number[] = [];
+  readonly #noticeBuffer = Buffer.alloc(64 << 10);
 
   /**
    * Loads the program and starts following process events.
@@ -102,11 +139,14 @@ export class KernelProgram {
     this.#session = loaded.session;
     this.#maps = loaded.maps;
     this.#programs = loaded.programs;
-    this.#shim.openRing(this.#session, this.#map('ring'), ringBytes);
+    this.#shim.openRing(this.#session, records, this.#map('ring'), ringBytes);
+    this.#shim.openRing(this.#session, notices, this.#map('notices'), noticesBytes);
     const attach = (program: string, tracepoint: string): number =>
       this.#shim.attachTracepoint(this.#session, this.#program(program), tracepoint);
     if (this.operationsRefused === undefined) {
       // Before the exit of the process, so that its last reads and writes are told first.
+      attach('on_socket_state', 'inet_sock_set_state');
+      attach('on_socket_destroyed', 'tcp_destroy_sock');
       this.#operationLinks = [
         attach('on_thread_exit', 'sched_process_exit'),
         attach('on_call_return', 'sys_exit'),
@@ -136,6 +176,11 @@ export class KernelProgram {
     }
   }
 
+  /** Whether a TLS library is announced when it is mapped. */
+  get announcesLibraries(): boolean {
+    return this.operationsRefused === undefined;
+  }
+
   #map(name: string): number {
     const index = this.#maps.get(name);
     if (index === undefined) throw new Error(`the skeleton has no map ${name}`);
@@ -148,17 +193,32 @@ export class KernelProgram {
     return index;
   }
 
-  /**
-   * Records what `pid` does, and what its future children do unless it is `alone`. `rootPid` is what its events will
-   * name as their root.
-   */
-  follow(pid: number, rootPid: number, { alone = false } = {}): void {
+  /** Records what `pid` does, and its children unless they are left out. `rootPid` is what its events name as their root. */
+  follow(pid: number, rootPid: number, options: FollowOptions = {}): void {
     this.#shim.setElement(
       this.#session,
       this.#map('processes'),
       new Uint8Array(Uint32Array.of(pid).buffer),
-      new Uint8Array(Uint32Array.of(rootPid, alone ? ProcessFlag.alone : 0).buffer),
+      new Uint8Array(Uint32Array.of(rootPid, flagsOf(options)).buffer),
     );
+  }
+
+  /** Follows, as roots, the programs whose names begin with one of `heads`, each of at most 15 bytes, when they begin. */
+  watchNames(heads: readonly Uint8Array[], options: FollowOptions = {}): void {
+    if (heads.length > maxNames) throw new RangeError(`more than ${maxNames} names`);
+    for (const [index, head] of heads.entries()) {
+      const name = Buffer.alloc(16 + 16);
+      name.writeUInt32LE(1, 0);
+      name.writeUInt32LE(flagsOf(options), 4);
+      name.writeUInt32LE(head.length, 8);
+      name.set(head, 16);
+      this.#shim.setElement(
+        this.#session,
+        this.#map('names'),
+        new Uint8Array(Uint32Array.of(index).buffer),
+        name,
+      );
+    }
   }
 
   /** Stops recording `pid`. */
@@ -218,14 +278,38 @@ export class KernelProgram {
     this.#shim.runProgram(this.#session, this.#program('report_threads'));
   }
 
-  /** Settles when there is something to drain or 200 ms have passed; with false after `close`. */
+  /** Settles when there is something to drain or to probe, or 200 ms have passed; with false after `close`. */
   wait(): Promise<boolean> {
-    return this.#shim.wait(this.#session);
+    return this.#shim.wait(this.#session, records, longestWaitMs);
+  }
+
+  /** As `wait`, but records may go on waiting. */
+  waitForNotices(milliseconds: number): Promise<boolean> {
+    return this.#shim.wait(this.#session, notices, Math.min(milliseconds, longestWaitMs));
   }
 
   /** Moves records into `buffer` and returns how many bytes were filled; 0 when there was nothing. */
   drain(buffer: Uint8Array): number {
-    return this.#shim.drain(this.#session, buffer);
+    return this.#shim.drain(this.#session, records, buffer);
+  }
+
+  /** The processes that have begun another program, or mapped a TLS library, since this was asked last. */
+  drainNotices(): Notice[] {
+    const found: Notice[] = [];
+    for (;;) {
+      const filled = this.#shim.drain(this.#session, notices, this.#noticeBuffer);
+      if (filled === 0) return found;
+      forEachRecord(this.#noticeBuffer, filled, (start) => {
+        const type = this.#noticeBuffer.readUInt16LE(start + layout.type);
+        found.push({
+          pid: this.#noticeBuffer.readUInt32LE(start + layout.pid),
+          rootPid: this.#noticeBuffer.readUInt32LE(start + layout.rootPid),
+          comm: cString(this.#noticeBuffer, start + layout.comm, layout.commBytes),
+          of: type === RecordType.library ? 'library' : 'program',
+          monotonicNs: this.#noticeBuffer.readBigUInt64LE(start + layout.time),
+        });
+      });
+    }
   }
 
   /** All counters of record.h by name, summed over the CPUs. */

@@ -60,6 +60,8 @@ struct connection_key {
 
 struct connection {
 	__u64 id;
+	/* The id of the socket that it receives over, where known. */
+	__u64 socket;
 	__u64 offset[2]; /* by direction: sent, received */
 };
 
@@ -67,6 +69,26 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 << 20);
 } ring SEC(".maps");
+
+struct watched_name {
+	__u32 is_used;
+	__u32 flags; /* of the processes that it stands for */
+	__u64 length;
+	char head[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_NAMES);
+	__type(key, __u32);
+	__type(value, struct watched_name);
+} names SEC(".maps");
+
+/* What must be acted on at once, before records that wait to be drained together. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, NOTICES_BYTES);
+} notices SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -88,6 +110,44 @@ struct {
 	__type(key, __u64);
 	__type(value, struct walk);
 } walks SEC(".maps");
+
+/* A TCP socket, by the address of the kernel's own object. */
+struct socket_state {
+	__u64 id;
+	__u64 offset[2]; /* by direction: sent, received */
+	__u64 carries;
+	__u32 pid;
+	__u32 root_pid;
+	__u32 content; /* SOCKET_CONTENT_… */
+	__u32 seen_from_start;
+	/* Who was first to end it, with what errno; and whether the other side has said that it sends nothing more. */
+	__u32 ended_by;
+	__u32 error;
+	__u32 has_fin;
+	/* The kernel forgets it before the end. */
+	__u32 local_port;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+/* The socket that each thread last received TLS from. */
+struct socket_place {
+	__u64 socket;
+	__u64 id;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct socket_place);
+} last_sockets SEC(".maps");
 
 /* The least recently used connection makes room: nobody tells the program that one was closed. */
 struct {
@@ -156,6 +216,19 @@ static __always_inline void fill_header(struct record_header *header, __u16 type
 	header->root_pid = root_pid;
 	header->reserved = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
+}
+
+/* Tells that the current process may need probes. */
+static __always_inline void announce(__u16 type, __u32 root_pid)
+{
+	struct record_header *notice = bpf_ringbuf_reserve(&notices, sizeof(*notice), 0);
+
+	if (!notice) {
+		count(COUNTER_NOTICES_FULL);
+		return;
+	}
+	fill_header(notice, type, bpf_ktime_get_ns(), root_pid);
+	bpf_ringbuf_submit(notice, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void submit(void *record)

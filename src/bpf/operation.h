@@ -6,7 +6,9 @@
 #ifndef AGSIGHT_OPERATION_H
 #define AGSIGHT_OPERATION_H
 
+#include "library.h"
 #include "path.h"
+#include "socket.h"
 #include "system-call-table.h"
 #include "thread.h"
 #include "transfer.h"
@@ -125,16 +127,22 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	}
 
 	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
+	__u64 arguments[] = CALL_ARGUMENTS(&registers);
+	__u32 socket_call = socket_call_enter(id, process, number, arguments);
 
-	if (!form->operation)
+	library_call_enter(process, number, arguments);
+	if (!socket_call && (!form->operation || process->flags & PROCESS_NO_FILES))
 		return 0;
 
 	struct thread *thread = find_thread(id, process->root_pid);
 
 	if (!thread)
 		return 0;
-
-	__u64 arguments[] = CALL_ARGUMENTS(&registers);
+	thread->operation = 0;
+	thread->socket_call = socket_call;
+	/* sendfile() reads a file as well. */
+	if ((socket_call && form->operation != CALL_COPY) || process->flags & PROCESS_NO_FILES)
+		return 0;
 
 	__builtin_memcpy(thread->arguments, arguments, sizeof(arguments));
 	thread->start_time = bpf_ktime_get_ns();
@@ -234,10 +242,18 @@ int on_call_return(struct bpf_raw_tracepoint_args *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&threads, &id);
 
-	if (!thread || !thread->operation)
+	if (!thread)
 		return 0;
 
 	__s64 result = ctx->args[1];
+
+	if (thread->socket_call) {
+		socket_call_exit(id, thread->root_pid, thread->socket_call, result);
+		thread->socket_call = 0;
+	}
+	if (!thread->operation)
+		return 0;
+
 	__u32 operation = thread->operation;
 
 	thread->operation = 0;

@@ -24,7 +24,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!parent || parent->flags & PROCESS_ALONE || child_pid == parent_pid)
 		return 0;
 
-	struct process process = { .root_pid = parent->root_pid };
+	struct process process = { .root_pid = parent->root_pid, .flags = parent->flags };
 
 	if (bpf_map_update_elem(&processes, &child_pid, &process, BPF_ANY)) {
 		count(COUNTER_PROCESSES_FULL);
@@ -137,6 +137,34 @@ static long copy_variable(__u32 index, struct walk_pointer *pointer)
 	return 0;
 }
 
+/* A process that was not followed until now begins a program. Follows it when its name begins like a watched one. */
+static __always_inline struct process *find_by_name(__u32 pid)
+{
+	struct process process = { .root_pid = pid };
+	char name[16] = {};
+
+	bpf_get_current_comm(name, sizeof(name));
+	for (__u32 i = 0; i < MAX_NAMES; i++) {
+		__u32 key = i;
+		struct watched_name *watched = bpf_map_lookup_elem(&names, &key);
+		__u32 differs = 0;
+
+		if (!watched || !watched->is_used)
+			return 0;
+		for (__u32 j = 0; j < sizeof(name); j++)
+			differs |= j < watched->length && name[j] != watched->head[j];
+		if (differs)
+			continue;
+		process.flags = watched->flags;
+		if (bpf_map_update_elem(&processes, &pid, &process, BPF_ANY)) {
+			count(COUNTER_PROCESSES_FULL);
+			return 0;
+		}
+		return bpf_map_lookup_elem(&processes, &pid);
+	}
+	return 0;
+}
+
 SEC("raw_tp/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -146,7 +174,11 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct process *process = bpf_map_lookup_elem(&processes, &pid);
 
 	if (!process)
+		process = find_by_name(pid);
+	if (!process)
 		return 0;
+
+	announce(RECORD_PROGRAM, process->root_pid);
 
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 exec_time = bpf_ktime_get_ns();

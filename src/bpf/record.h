@@ -17,6 +17,10 @@
 #define ARGV_LIMIT_BYTES (2u << 20)
 /* A TLS 1.3 record header has 5 bytes, TLS 1.2's additional data 13. */
 #define ADDITIONAL_BYTES 16
+/* Of the ring that announces programs and libraries. */
+#define NOTICES_BYTES (256u << 10)
+/* Names of programs that are followed when they begin. */
+#define MAX_NAMES 8
 #define PATH_BYTES 256
 #define VARIABLE_BYTES 256
 
@@ -38,6 +42,11 @@ enum record_type {
 	RECORD_TRANSFER = 10,
 	/* Bytes written to a rollout file. */
 	RECORD_CONTENT = 11,
+	/* A TCP connection begins or ends, or a process listens. */
+	RECORD_SOCKET = 12,
+	/* A process runs another program, or has mapped the code of a TLS library: headers only, in a ring of their own. */
+	RECORD_PROGRAM = 13,
+	RECORD_LIBRARY = 14,
 };
 
 struct record_header {
@@ -194,6 +203,55 @@ struct content_record {
 	__u8 data[];
 };
 
+enum socket_operation {
+	SOCKET_LISTENS = 1,
+	SOCKET_CONNECTED = 2,
+	SOCKET_ACCEPTED = 3,
+	/* The connection has ended, or an attempt to connect, or a process listens no more. */
+	SOCKET_CLOSED = 4,
+};
+
+enum socket_content {
+	/* No bytes have been seen. */
+	SOCKET_CONTENT_UNKNOWN = 0,
+	/* Plain HTTP of a client: copied. */
+	SOCKET_CONTENT_HTTP = 1,
+	SOCKET_CONTENT_TLS = 2,
+	/* The process is the server: not copied. */
+	SOCKET_CONTENT_SERVED = 3,
+	/* Neither HTTP nor TLS: not copied. */
+	SOCKET_CONTENT_OTHER = 4,
+	/* Connections are accepted here. */
+	SOCKET_CONTENT_NONE = 5,
+};
+
+/* Who ended the connection. */
+#define SOCKET_ENDED_HERE 1
+#define SOCKET_ENDED_THERE 2
+
+struct socket_record {
+	struct record_header header;
+	/* As in tls_record, when the bytes are copied. */
+	__u64 connection;
+	/* The connection of a TLS library that was last seen to receive over this one; 0 where there is none. */
+	__u64 carries;
+	/* Bytes that TCP has moved, whether copied or not. */
+	__u64 sent;
+	__u64 received;
+	__u32 operation;
+	__u32 content;
+	__u32 ended_by;
+	/* errno of the connection. */
+	__u32 error;
+	/* AF_INET or AF_INET6. */
+	__u16 family;
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 reserved;
+	__u8 local[16];
+	__u8 remote[16];
+};
+
 /* The cookie of a probe. */
 #define COOKIE_RECEIVE 0x1
 /* The call returns success and stores the byte count through its fourth argument. */
@@ -204,9 +262,13 @@ struct content_record {
 /* With COOKIE_AEAD: one of ring's functions instead, which take and return things as Rust does. */
 #define COOKIE_RING 0x10
 #define COOKIE_LIBRARY_SHIFT 8
+/* Not of a probe: bytes that went over a socket as they are. */
+#define LIBRARY_SOCKET 255
 
-/* What a followed process is asked for: its children are not followed. */
+/* What a followed process is asked for. Its children are not followed. */
 #define PROCESS_ALONE 0x1
+/* Operations on files and permissions are not recorded. */
+#define PROCESS_NO_FILES 0x2
 
 /*
  * Counters. Each but RECORDS says how often something was not recorded, and why. src/bpf/record.ts names
@@ -247,6 +309,12 @@ enum counter {
 	COUNTER_32_BIT_CALLS,
 	/* Submissions to io_uring, which can hold any operation. */
 	COUNTER_IO_URING,
+	/* Programs and libraries that were not announced, and so not probed, because too many were at once. */
+	COUNTER_NOTICES_FULL,
+	/* Connections whose bytes could not be copied because there were too many. */
+	COUNTER_SOCKETS_FULL,
+	/* Calls on a copied connection by which bytes went from or to another file, which cannot be read. */
+	COUNTER_SOCKET_OPAQUE,
 	COUNTER_MAX,
 };
 

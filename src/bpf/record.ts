@@ -13,6 +13,9 @@ export const RecordType = {
   file: 9,
   transfer: 10,
   content: 11,
+  socket: 12,
+  program: 13,
+  library: 14,
 } as const;
 
 export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
@@ -76,10 +79,25 @@ export const counterNames = [
   'path_cut',
   'calls_32_bit',
   'io_uring',
+  'notices_full',
+  'sockets_full',
+  'socket_opaque',
 ] as const;
 
+/** The library number of bytes that went over a socket as they are. */
+export const socketLibrary = 255;
+
+/** What happened on a socket, what is on it, and who ended it, by their numbers in record.h. */
+export const socketOperations = [undefined, 'listen', 'connect', 'accept', 'close'] as const;
+export const socketContents = ['unknown', 'http', 'tls', 'served', 'other', 'none'] as const;
+export const socketEndings = [undefined, 'here', 'there'] as const;
+
+/** How many names can be watched, and the size of the ring that announces programs and libraries. */
+export const maxNames = 8;
+export const noticesBytes = 256 << 10;
+
 /** Flags of a followed process. */
-export const ProcessFlag = { alone: 0x1 } as const;
+export const ProcessFlag = { alone: 0x1, noFiles: 0x2 } as const;
 
 /** Byte offsets within a record. */
 export const layout = {
@@ -106,6 +124,21 @@ export const layout = {
   fork: { parentPid: 48, uid: 52, gid: 56 },
   exec: { execTime: 48, argvLength: 56, parentPid: 64, uid: 68, gid: 72, path: 80, pathBytes: 256 },
   part: { execTime: 48, offset: 56, data: 64 },
+  socket: {
+    connection: 48,
+    carries: 56,
+    sent: 64,
+    received: 72,
+    operation: 80,
+    content: 84,
+    endedBy: 88,
+    error: 92,
+    family: 96,
+    localPort: 98,
+    remotePort: 100,
+    local: 104,
+    remote: 120,
+  },
   exit: { parentPid: 48, uid: 52, gid: 56, status: 60 },
   operation: {
     startTime: 48,

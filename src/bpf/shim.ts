@@ -28,11 +28,15 @@ export interface Shim {
   readElements(session: ShimSession, map: number, keyBytes: number, entries: Uint8Array): number;
   /** The sum over all CPUs. */
   readCounter(session: ShimSession, map: number, index: number): number;
-  openRing(session: ShimSession, map: number, bytes: number): void;
+  /** Rings are 0 for records and 1 for notices. */
+  openRing(session: ShimSession, ring: number, map: number, bytes: number): void;
   /** Bytes written to `buffer`; see record.ts for their form. */
-  drain(session: ShimSession, buffer: Uint8Array): number;
-  /** Settles when the ring has records or 200 ms have passed; with false when the session was closed. One at a time. */
-  wait(session: ShimSession): Promise<boolean>;
+  drain(session: ShimSession, ring: number, buffer: Uint8Array): number;
+  /**
+   * Settles when there is something in a ring, or with 1 in that of the notices, or at the latest after `milliseconds`, of
+   * which there are at most 200; with false when the session was closed. One at a time.
+   */
+  wait(session: ShimSession, ring: number, milliseconds: number): Promise<boolean>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];
   hasUprobeMulti(): boolean;

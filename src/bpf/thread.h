@@ -45,8 +45,10 @@ struct thread {
 	__u64 arguments[8];
 	/* Of the call in progress; 0 outside of calls. */
 	__u32 operation;
+	__u32 socket_call; /* SOCKET_CALL_…, as `operation` */
 	__u32 number;
 	__u32 root_pid;
+	__u32 reserved;
 	/* Bit 1: the call reads from the first run's file; bit 2: it writes to the second's. */
 	__u32 moves;
 	__u64 owner;

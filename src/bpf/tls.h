@@ -100,6 +100,21 @@ static __always_inline struct connection *find_connection(struct connection_key 
 	return connection;
 }
 
+/* What a thread decrypts came over the socket that it received from last. */
+static __always_inline void bind_to_socket(struct connection *connection)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct socket_place *place = bpf_map_lookup_elem(&last_sockets, &id);
+	struct socket_state *state;
+
+	if (!place || place->id == connection->socket)
+		return;
+	connection->socket = place->id;
+	state = bpf_map_lookup_elem(&sockets, &place->socket);
+	if (state && state->id == place->id)
+		state->carries = connection->id;
+}
+
 /* Records the `length` bytes that `call` moved. */
 static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 root_pid, __u64 length)
 {
@@ -115,6 +130,8 @@ static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 
 		return;
 	}
 	call->connection = connection->id;
+	if (call->cookie & COOKIE_RECEIVE)
+		bind_to_socket(connection);
 	/* Counted before the copy, so that what the ring cannot take shows as a gap. */
 	call->offset = __sync_fetch_and_add(&connection->offset[call->cookie & COOKIE_RECEIVE], length);
 	call->length = length < CALL_LIMIT_BYTES ? length : CALL_LIMIT_BYTES;

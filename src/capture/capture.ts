@@ -11,7 +11,8 @@ import { isAlive } from './process.js';
 import { Recording } from './recording.js';
 import type { CaptureSummary } from './summary.js';
 
-type CaptureTarget = { command: readonly string[] } | { pids: readonly number[] };
+/** A command to start, or processes: those that are given, and those whose names match, now and later. */
+type CaptureTarget = { command: readonly string[] } | { pids: readonly number[]; names?: readonly string[] };
 
 /** Who watches a capture. It is called in the middle of the recording and must not keep it. */
 export interface CaptureObserver {
@@ -45,7 +46,7 @@ export interface CaptureOptions {
  * `evidence/` and `capture.json` below `options.output`.
  *
  * Errors: those of `requireCaptureHost`, `createBundleDirectory`, `findCommand` and `KernelProgram`;
- * `no-process` and `no-tls` for a pid; `disk-full` and `write-failed` with what was whole kept.
+ * `no-process` and `unreadable-process` for a pid, `bad-name`; `disk-full` and `write-failed` with what was whole kept.
  */
 export async function capture(options: CaptureOptions): Promise<CaptureSummary> {
   requireCaptureHost();
@@ -53,16 +54,16 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
   const commandPath = 'command' in options.target ? findCommand(options.target.command[0] ?? '') : undefined;
   if ('pids' in options.target) for (const pid of options.target.pids) requireProcess(pid);
 
-  const program = new KernelProgram(options.ringBytes, { operations: options.files !== false });
+  const program = new KernelProgram(options.ringBytes, { operations: true });
   try {
     const recording = new Recording(options, program);
     if (commandPath !== undefined && 'command' in options.target) {
-      recording.probeCommand(commandPath);
+      recording.prepare({ path: commandPath });
       createBundleDirectory(options.output);
       return await recording.runCommand(await startStopped(options.target.command));
     }
     const pids = 'pids' in options.target ? options.target.pids : [];
-    for (const pid of pids) recording.probeProcess(pid);
+    recording.prepare({ pids });
     createBundleDirectory(options.output);
     return await recording.runProcesses(pids);
   } finally {

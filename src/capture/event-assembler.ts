@@ -1,14 +1,29 @@
 // Turns the kernel's records into evidence events: one to one, except that an exec arrives in parts. Owns
 // the change from the kernel's clock to the wall clock.
 
-import { cString, layout, RecordType, TlsFlag } from '../bpf/record.js';
-import type { EventBase, EvidenceEvent, ExecEvent, TlsEvent } from '../evidence/event.js';
+import {
+  cString,
+  layout,
+  RecordType,
+  socketContents,
+  socketEndings,
+  socketLibrary,
+  socketOperations,
+  TlsFlag,
+} from '../bpf/record.js';
+import type { EventBase, EvidenceEvent, ExecEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
+import { socketAddress } from '../evidence/socket-codec.js';
 import { directoryAt, OperationAssembler, type OperationEvent } from './operation-assembler.js';
+
+/** AF_INET6. */
+const inet6 = 10;
 
 /** The library numbers in a probe's cookie. */
 export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring'] as const;
 
-type KernelEvent = Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' }> | OperationEvent;
+type KernelEvent =
+  | Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' | 'socket' }>
+  | OperationEvent;
 
 interface ExecParts {
   execTime: bigint;
@@ -75,6 +90,8 @@ export class EventAssembler {
           ...this.#directory(buffer, start),
           ...exitStatus(buffer.readUInt32LE(start + layout.exit.status)),
         };
+      case RecordType.socket:
+        return readSocket(buffer, start, this.#base(buffer, start));
       case RecordType.argv:
         this.#parts(buffer, start).argv.push(Buffer.from(partData(buffer, start)));
         return undefined;
@@ -115,7 +132,7 @@ export class EventAssembler {
     const data = start + layout.tls.data;
     const event = Object.assign(this.#tls, this.#base(buffer, start));
     event.direction = flags & TlsFlag.receive ? 'receive' : 'send';
-    event.library = tlsLibraries[buffer.readUInt32LE(start + layout.tls.library)] ?? 'unknown';
+    event.library = libraryName(buffer.readUInt32LE(start + layout.tls.library));
     event.connection = buffer.readBigUInt64LE(start + layout.tls.connection);
     event.offset = Number(buffer.readBigUInt64LE(start + layout.tls.offset));
     event.missing = Number(buffer.readBigUInt64LE(start + layout.tls.missing));
@@ -168,6 +185,35 @@ function owner(buffer: Buffer, start: number, at: { parentPid: number; uid: numb
     parentPid: buffer.readUInt32LE(start + at.parentPid),
     uid: buffer.readUInt32LE(start + at.uid),
     gid: buffer.readUInt32LE(start + at.gid),
+  };
+}
+
+function libraryName(library: number): string {
+  return library === socketLibrary ? 'socket' : (tlsLibraries[library] ?? 'unknown');
+}
+
+function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent {
+  const at = layout.socket;
+  const addressBytes = buffer.readUInt16LE(start + at.family) === inet6 ? 16 : 4;
+  const address = (place: number, port: number) =>
+    socketAddress(
+      buffer.subarray(start + place, start + place + addressBytes),
+      buffer.readUInt16LE(start + port),
+    );
+  const endedBy = socketEndings[buffer.readUInt32LE(start + at.endedBy)];
+  return {
+    kind: 'socket',
+    ...base,
+    operation: socketOperations[buffer.readUInt32LE(start + at.operation)] ?? 'close',
+    connection: buffer.readBigUInt64LE(start + at.connection),
+    carries: buffer.readBigUInt64LE(start + at.carries),
+    local: address(at.local, at.localPort),
+    remote: address(at.remote, at.remotePort),
+    content: socketContents[buffer.readUInt32LE(start + at.content)] ?? 'unknown',
+    sent: Number(buffer.readBigUInt64LE(start + at.sent)),
+    received: Number(buffer.readBigUInt64LE(start + at.received)),
+    ...(endedBy === undefined ? {} : { endedBy }),
+    errno: buffer.readUInt32LE(start + at.error),
   };
 }
 

@@ -15,6 +15,8 @@ export interface ProbedBinary {
   path: string;
   report: BinaryReport;
   probes: { library: string; function: string; offset: number; tier: string }[];
+  /** It was in use for this long before its probes were in place; undefined when it was not. */
+  late?: { pid: number; ms: number };
 }
 
 /** Names under which programs load libssl. */
@@ -137,14 +139,6 @@ export class ProbedBinaries {
     this.#program.attach(path, probes);
     return { path: name, report, probes: described };
   }
-}
-
-/** What `agsight offsets` says of a file without known functions, in one phrase. */
-export function describeReport({ arch, tls, remarks }: BinaryReport): string {
-  const stacks = tls.map(({ library, ...stack }) =>
-    'version' in stack ? `${library} ${stack.version}` : library,
-  );
-  return [arch, stacks.length === 0 ? 'no TLS library' : stacks.join(' and '), ...remarks].join(', ');
 }
 
 /** Errors that mean "not a program that could carry TLS functions": scripts, other formats, files that are gone. */

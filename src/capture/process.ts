@@ -34,6 +34,18 @@ export function executable(pid: number): string | undefined {
   }
 }
 
+/** The kernel's name of the process: at most 15 bytes, and its own to change. Empty when it has ended. */
+export function commandName(pid: number): string {
+  return readOrEmpty(`/proc/${pid}/comm`).toString('utf8').replace(/\n$/, '');
+}
+
+/** All processes of this host, ascending. */
+export function allProcesses(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
 export function environment(pid: number): Map<string, string> {
   const variables = new Map<string, string>();
   for (const entry of readOrEmpty(`/proc/${pid}/environ`).toString('utf8').split('\0')) {

@@ -2,13 +2,10 @@
 // evidence, and the order in which it ends.
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
-import { inspectBinary } from '../elf/binary.js';
-import { AgsightError, systemErrorCode } from '../errors.js';
+import { AgsightError } from '../errors.js';
 import type { EventBase } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
@@ -16,10 +13,19 @@ import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
-import { describeReport, isNotProbeable, ProbedBinaries, sharedTlsLibrary } from './probed-binaries.js';
-import { children, codexHome, environment, executable, isAlive, mappedFiles } from './process.js';
+import { namePattern } from './name-pattern.js';
+import { openSockets, waitingCalls } from './open-sockets.js';
+import { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
-import { type CaptureSummary, type EndReason, lostEvents, writeSummary } from './summary.js';
+import {
+  type CaptureSummary,
+  type EndReason,
+  formatVersion,
+  lostEvents,
+  startSummary,
+  writeSummary,
+} from './summary.js';
+import { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
 // Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
@@ -29,117 +35,69 @@ const housekeepingMs = 500;
 const graceMs = 5000;
 // Longer than a record takes to be written.
 const settleMs = 20;
-const formatVersion = 1;
 
 /** One recording; made before the target runs, used once. */
 export class Recording {
   readonly #options: CaptureOptions;
   readonly #program: KernelProgram;
-  readonly #binaries: ProbedBinaries;
+  readonly #probes: ProcessProbes;
+  readonly #targets: Targets;
   readonly #assembler: EventAssembler;
   readonly #clocks: { monotonicNs: bigint; realtimeNs: bigint };
   readonly #buffer = Buffer.alloc(drainBufferBytes);
-  readonly #homes = new Set<string>();
-  readonly #warnings: string[] = [];
-  /** Given processes that still run. */
-  readonly #alive = new Set<number>();
-  /** Processes that started a new program, to be probed once the ring is empty. */
-  readonly #execed = new Set<number>();
   #lost = 0;
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
 
   constructor(options: CaptureOptions, program: KernelProgram) {
+    const { target, observer } = options;
     this.#options = options;
     this.#program = program;
-    this.#binaries = new ProbedBinaries(program);
+    this.#probes = new ProcessProbes(program);
+    this.#targets = new Targets(program, {
+      names: 'names' in target ? (target.names ?? []).map(namePattern) : [],
+      follow: { children: options.children !== false, files: options.files !== false },
+      onFollow: observer === undefined ? undefined : (pid) => observer.follow(pid),
+    });
     this.#clocks = program.clocks();
     this.#assembler = new EventAssembler(this.#clocks);
-    const { operationsRefused } = program;
-    if (operationsRefused !== undefined && options.files !== false) {
-      this.#warnings.push(`operations on files and permissions are not recorded: ${operationsRefused}`);
-    }
   }
 
-  /** A command without known functions is recorded all the same: it may start an agent. */
-  probeCommand(path: string): void {
-    try {
-      if (this.#binaries.probeProgram(path).length > 0) return;
-      note(`agsight: no known TLS function in ${path}; watching what it starts`);
-    } catch (error) {
-      if (!isNotProbeable(error)) throw error;
-    }
-  }
-
-  /**
-   * Errors: `no-tls` when neither the program nor its libraries have a known function, `unreadable-process` when
-   * the kernel does not let us look.
-   */
-  probeProcess(pid: number): void {
-    try {
-      this.#probeProcess(pid);
-    } catch (cause) {
-      const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);
-      if (code === undefined) throw cause;
-      throw new AgsightError('unreadable-process', `process ${pid} cannot be examined: ${code}`, {
-        remedy: 'run as root in the first user namespace; kernel threads and protected processes stay closed',
-        cause,
-      });
-    }
-  }
-
-  #probeProcess(pid: number): void {
-    const exe = executable(pid) ?? '';
-    if (exe.endsWith(' (deleted)')) {
-      note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
-    }
-    const found = this.#binaries.probeProgram(`/proc/${pid}/exe`, exe);
-    for (const { path, name } of mappedFiles(pid, sharedTlsLibrary)) {
-      const library = this.#binaries.probe(path, name);
-      if (library !== undefined) found.push(library);
-    }
-    if (found.length === 0) {
-      const report = inspectBinary(`/proc/${pid}/exe`);
-      throw new AgsightError('no-tls', `process ${pid} has no TLS function that agsight knows`, {
-        file: exe,
-        remedy: `agsight offsets found: ${describeReport(report)}`,
-      });
-    }
+  /** Puts the probes in place that can be before anything runs. Errors: those of `ProcessProbes`. */
+  prepare(target: { path: string } | { pids: readonly number[] }): void {
+    if ('path' in target) this.#probes.probeCommand(target.path);
+    else for (const pid of target.pids) this.#probes.probeProcess(pid);
   }
 
   async runCommand(command: StoppedCommand): Promise<CaptureSummary> {
-    this.#follow(command.pid, command.pid);
+    this.#targets.add(command.pid);
     try {
-      return await this.#record([command.pid], command);
+      return await this.#record(command);
     } finally {
       command.end();
     }
   }
 
   async runProcesses(pids: readonly number[]): Promise<CaptureSummary> {
-    for (const pid of pids) this.#followTree(pid, pid, new Set());
-    return await this.#record(pids);
+    for (const pid of pids) this.#targets.add(pid);
+    for (const pid of this.#targets.watchNames()) this.#probeIfAlive(pid);
+    return await this.#record();
   }
 
-  #follow(pid: number, rootPid: number): void {
-    this.#program.follow(pid, rootPid, { alone: this.#options.children === false });
-    this.#options.observer?.follow(pid);
-    if (pid === rootPid) this.#alive.add(pid);
+  #probeIfAlive(pid: number): void {
+    try {
+      this.#probes.probeProcess(pid);
+    } catch (error) {
+      if (!(error instanceof AgsightError && error.code === 'unreadable-process')) throw error;
+      note(`agsight: ${error.message}`);
+    }
   }
 
-  /** The process first, then its children: whoever it forks in between is already followed by the kernel. */
-  #followTree(pid: number, rootPid: number, seen: Set<number>): void {
-    if (seen.has(pid)) return;
-    seen.add(pid);
-    this.#follow(pid, rootPid);
-    if (this.#options.children === false) return;
-    for (const child of children(pid)) this.#followTree(child, rootPid, seen);
-  }
-
-  async #record(pids: readonly number[], command?: StoppedCommand): Promise<CaptureSummary> {
+  async #record(command?: StoppedCommand): Promise<CaptureSummary> {
     const { output, target } = this.#options;
     const writer = new EvidenceWriter(output);
-    const summary = this.#startSummary(pids);
+    const pids = this.#targets.roots;
+    const summary = startSummary(this.#options, pids);
     try {
       writer.append({
         kind: 'capture-start',
@@ -155,8 +113,8 @@ export class Recording {
         targetPids: [...pids],
         command: 'command' in target ? [...target.command] : [],
       });
+      if (command === undefined) for (const found of summary.targets) this.#describeTarget(found, writer);
       writer.flush();
-      for (const pid of pids) this.#rememberHome(pid);
       this.#fillSummary(summary, writer);
       writeSummary(output, summary);
       command?.resume();
@@ -174,6 +132,42 @@ export class Recording {
     }
   }
 
+  /** What a running target was doing when the capture began, which is not seen whole. */
+  #describeTarget(target: CaptureSummary['targets'][number], writer: EvidenceWriter): void {
+    const sockets = openSockets(target.pid);
+    const connections = sockets.filter(({ isListener }) => !isListener);
+    const waiting = waitingCalls(target.pid, connections);
+    target.open_connections = connections.length;
+    target.in_progress = waiting.map(({ tid, call, remote }) => ({
+      tid,
+      call,
+      remote: `${remote.address}:${remote.port}`,
+    }));
+    for (const { tid, call, remote } of target.in_progress) {
+      note(
+        `agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`,
+      );
+    }
+    for (const { isListener, local, remote } of sockets) {
+      writer.append({
+        kind: 'socket',
+        ...this.#captureEvent(),
+        pid: target.pid,
+        tid: target.pid,
+        rootPid: target.pid,
+        operation: isListener ? 'listen' : 'open',
+        connection: 0n,
+        carries: 0n,
+        local,
+        remote,
+        content: isListener ? 'none' : 'unknown',
+        sent: 0,
+        received: 0,
+        errno: 0,
+      });
+    }
+  }
+
   async #drainUntilEnd(writer: EvidenceWriter, command?: StoppedCommand): Promise<EndReason> {
     const { stop, durationMs } = this.#options;
     let reason: EndReason | undefined;
@@ -184,7 +178,7 @@ export class Recording {
     };
     let grace: NodeJS.Timeout | undefined;
     const onStop = (): void => {
-      if (command === undefined || this.#alive.size === 0) {
+      if (command === undefined || !this.#targets.areAlive) {
         endFor('interrupted');
         return;
       }
@@ -197,11 +191,11 @@ export class Recording {
     const timer = durationMs === undefined ? undefined : setTimeout(() => endFor('duration'), durationMs);
     // The kernel tells when a process ends; this is for the case that its record was lost.
     const housekeeping = setInterval(() => {
-      for (const pid of this.#alive) if (!isAlive(pid)) this.#alive.delete(pid);
-      if (this.#alive.size === 0) endFor('target-exit');
+      this.#targets.forgetEnded();
+      if (this.#targets.areOver) endFor('target-exit');
     }, housekeepingMs);
     void command?.ended.then(() => {
-      this.#alive.delete(command.pid);
+      this.#targets.ended(command.pid);
       endFor('target-exit');
     });
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
@@ -209,9 +203,10 @@ export class Recording {
     try {
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(), ended]);
-        if (!end.signal.aborted) await Promise.race([delay(drainDelayMs), ended]);
+        this.#attend();
+        await Promise.race([this.#gather(end.signal), ended]);
         await this.#drain(writer);
-        if (this.#alive.size === 0) endFor('target-exit');
+        if (this.#targets.areOver) endFor('target-exit');
       }
     } finally {
       clearTimeout(timer);
@@ -227,17 +222,31 @@ export class Recording {
     return reason ?? 'target-exit';
   }
 
+  /** Lets records gather that can be drained together, and probes meanwhile what cannot wait. */
+  async #gather(end: AbortSignal): Promise<void> {
+    const until = performance.now() + drainDelayMs;
+    for (;;) {
+      const left = Math.ceil(until - performance.now());
+      if (left <= 0 || end.aborted || !(await this.#program.waitForNotices(left))) return;
+      if (!end.aborted) this.#attend();
+    }
+  }
+
+  #attend(): void {
+    this.#probes.attend(({ pid, comm }) => this.#targets.admit(pid, comm));
+  }
+
   /** Empties the ring, letting signals and timers through between two buffers. */
   async #drain(writer: EvidenceWriter): Promise<void> {
     for (;;) {
       const filled = this.#program.drain(this.#buffer);
       if (filled === 0) break;
+      // Whoever is followed for its name was announced before its first record.
+      this.#attend();
       forEachRecord(this.#buffer, filled, (start) => this.#take(start, writer));
       if (filled < drainBufferBytes / 2) break;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const pid of this.#execed) this.#probeNewProgram(pid);
-    this.#execed.clear();
     this.#appendLoss(writer);
     writer.flush();
     this.#options.observer?.recorded({ bytes: writer.bytes, lost: this.#lost });
@@ -245,7 +254,7 @@ export class Recording {
 
   #take(start: number, writer: EvidenceWriter): void {
     const event = this.#assembler.read(this.#buffer, start);
-    if (event === undefined) return;
+    if (event === undefined || !this.#targets.accepts(event.rootPid)) return;
     if (event.kind === 'file-content' && event.missing > 0) {
       this.#readBack(event, event, writer, { offset: event.offset, bytes: event.missing });
       return;
@@ -256,11 +265,7 @@ export class Recording {
       const { device, target = '' } = event;
       this.#readBack(event, { path: target, inode: 0, device }, writer);
     }
-    if (event.kind === 'exec') this.#execed.add(event.pid);
-    if (event.kind === 'exit') {
-      this.#alive.delete(event.pid);
-      this.#execed.delete(event.pid);
-    }
+    if (event.kind === 'exit') this.#targets.ended(event.pid);
   }
 
   #readBack(
@@ -273,23 +278,6 @@ export class Recording {
       if (content.data.length === 0) this.#unreadContents++;
       writer.append(content);
     }
-  }
-
-  /** A followed process runs another program now, which may have TLS functions of its own. */
-  #probeNewProgram(pid: number): void {
-    const exe = executable(pid);
-    if (exe === undefined) return;
-    try {
-      if (this.#binaries.probeProgram(`/proc/${pid}/exe`, exe).length > 0) this.#rememberHome(pid);
-    } catch (error) {
-      if (!isNotProbeable(error)) throw error;
-      if (error instanceof AgsightError && error.code === 'attach') this.#warnings.push(error.message);
-    }
-  }
-
-  #rememberHome(pid: number): void {
-    const home = codexHome(environment(pid));
-    if (home !== undefined) this.#homes.add(home);
   }
 
   /** Running totals, whenever they have grown: a capture that is killed has told its losses all the same. */
@@ -315,50 +303,22 @@ export class Recording {
     return { pid: 0, tid: 0, comm: '', timeNs: realtimeNs, rootPid: 0 };
   }
 
-  #startSummary(pids: readonly number[]): CaptureSummary {
-    const { target, ringBytes } = this.#options;
-    return {
-      format_version: formatVersion,
-      agsight_version: version,
-      host: {
-        hostname: hostname(),
-        kernel: release(),
-        arch: process.arch === 'x64' ? 'x86_64' : 'aarch64',
-        boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      },
-      started_at: new Date().toISOString(),
-      ended_at: null,
-      end_reason: null,
-      command: 'command' in target ? (target.command[0] ?? null) : null,
-      targets: pids.map((pid) => ({
-        pid,
-        executable: 'command' in target ? null : (executable(pid) ?? null),
-      })),
-      binaries: [],
-      attach: this.#program.attachKind,
-      ring_bytes: ringBytes,
-      counters: {},
-      lost_events: 0,
-      lost_by_process: [],
-      evidence: { bytes: 0, frames: 0 },
-      codex_homes: [],
-      warnings: this.#warnings,
-    };
-  }
-
   #fillSummary(summary: CaptureSummary, writer: EvidenceWriter): void {
-    summary.binaries = this.#binaries.all.map(({ path, report, probes }) => ({
+    summary.attach = this.#program.attachKind;
+    summary.binaries = this.#probes.binaries.map(({ path, report, probes, late }) => ({
       path,
       codex_version: report.codex_version,
       arch: report.arch,
       fingerprint: report.fingerprint,
       probes,
+      late: late ?? null,
     }));
     summary.counters = this.#counters();
     summary.lost_events = lostEvents(summary.counters);
     summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
-    summary.codex_homes = [...this.#homes];
+    summary.codex_homes = this.#probes.codexHomes;
+    summary.warnings = this.#probes.warnings;
   }
 }
 

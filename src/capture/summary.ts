@@ -1,9 +1,15 @@
 // capture.json: what a person, or a later command, wants to know of a capture without reading its evidence.
 
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { hostname, release } from 'node:os';
 import { join } from 'node:path';
 import type { BinaryReport } from '../elf/binary.js';
 import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
+import { version } from '../version.js';
+import type { CaptureOptions } from './capture.js';
+import { executable } from './process.js';
+
+export const formatVersion = 1;
 
 export type EndReason = 'target-exit' | 'duration' | 'interrupted' | 'disk-full';
 
@@ -17,13 +23,24 @@ export interface CaptureSummary {
   end_reason: EndReason | null;
   /** Name of the command that was started; its arguments are in the evidence only, as they may hold secrets. */
   command: string | null;
-  targets: { pid: number; executable: string | null }[];
+  targets: {
+    pid: number;
+    executable: string | null;
+    /** Connections that were open when the capture began: their beginning is not recorded. */
+    open_connections: number;
+    /** Threads that were waiting for bytes: what these calls received is not recorded. */
+    in_progress: { tid: number; call: string; remote: string }[];
+  }[];
+  /** Patterns of the names of targets. */
+  names: string[];
   binaries: {
     path: string;
     codex_version: string | null;
     arch: string;
     fingerprint: BinaryReport['fingerprint'];
     probes: { library: string; function: string; offset: number; tier: string }[];
+    /** What a process did with it before it was probed is not recorded: how long that was, or null. */
+    late: { pid: number; ms: number } | null;
   }[];
   attach: 'uprobe_multi' | 'perf';
   ring_bytes: number;
@@ -37,6 +54,44 @@ export interface CaptureSummary {
   codex_homes: string[];
   /** What went wrong without ending the capture. */
   warnings: string[];
+}
+
+/** The summary of a capture that begins with these processes. */
+export function startSummary(
+  { target, ringBytes }: Pick<CaptureOptions, 'target' | 'ringBytes'>,
+  pids: readonly number[],
+): CaptureSummary {
+  const isCommand = 'command' in target;
+  return {
+    format_version: formatVersion,
+    agsight_version: version,
+    host: {
+      hostname: hostname(),
+      kernel: release(),
+      arch: process.arch === 'x64' ? 'x86_64' : 'aarch64',
+      boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    },
+    started_at: new Date().toISOString(),
+    ended_at: null,
+    end_reason: null,
+    command: isCommand ? (target.command[0] ?? null) : null,
+    targets: pids.map((pid) => ({
+      pid,
+      executable: isCommand ? null : (executable(pid) ?? null),
+      open_connections: 0,
+      in_progress: [],
+    })),
+    names: isCommand ? [] : [...(target.names ?? [])],
+    binaries: [],
+    attach: 'uprobe_multi',
+    ring_bytes: ringBytes,
+    counters: {},
+    lost_events: 0,
+    lost_by_process: [],
+    evidence: { bytes: 0, frames: 0 },
+    codex_homes: [],
+    warnings: [],
+  };
 }
 
 /** Sum of all counters that say that something was not recorded. */

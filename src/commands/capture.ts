@@ -6,6 +6,7 @@ import { ExitCode } from '../errors.js';
 
 interface CaptureCommandOptions {
   pid?: number[];
+  name?: string[];
   output?: string;
   duration?: number;
   ringMib: number;
@@ -16,6 +17,8 @@ interface CaptureCommandOptions {
   json?: boolean;
 }
 
+/** As many as the kernel program compares. */
+const maxNames = 8;
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function parsePid(text: string, earlier: number[] = []): number[] {
@@ -40,9 +43,14 @@ function parseRingMib(text: string): number {
 export function captureCommand(): Command {
   return new Command('capture')
     .description('record what an agent sends, receives and runs, and reduce it')
-    .usage('[options] (--pid N… | -- CMD ARGS…)')
+    .usage('[options] (--pid N… | --name PATTERN… | -- CMD ARGS…)')
     .argument('[command...]', 'a command to start and record, with its arguments, after --')
     .option('--pid <pid...>', 'record running processes and their children', parsePid)
+    .option(
+      '--name <pattern>',
+      'record programs of this name, running or started later; * and ? stand for any characters (may be repeated)',
+      (text: string, earlier: string[] = []) => [...earlier, text],
+    )
     .option('-o, --output <dir>', 'bundle directory, new or empty (default: agsight-<date>-<time>)')
     .option(
       '--duration <seconds>',
@@ -55,9 +63,11 @@ export function captureCommand(): Command {
     .option('--raw', 'record evidence only; interpret and reduce nothing')
     .action(async (command: string[], _: unknown, self: Command) => {
       const options = self.optsWithGlobals<CaptureCommandOptions>();
-      if ((options.pid === undefined) === (command.length === 0)) {
-        self.error('error: name either processes with --pid or a command after --');
+      const isAttached = options.pid !== undefined || options.name !== undefined;
+      if (isAttached === command.length > 0) {
+        self.error('error: name either processes with --pid or --name, or a command after --');
       }
+      if ((options.name?.length ?? 0) > maxNames) self.error(`error: at most ${maxNames} names`);
       await run(command, options);
     });
 }
@@ -82,7 +92,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   const display = openCaptureDisplay({ isShared: command.length > 0 && process.stdout.isTTY });
   const summary = await capture({
     output,
-    target: options.pid === undefined ? { command } : { pids: options.pid },
+    target: command.length > 0 ? { command } : { pids: options.pid ?? [], names: options.name ?? [] },
     ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
     children: options.children,
     ringBytes: options.ringMib * 2 ** 20,

@@ -14,6 +14,7 @@ import type {
   TlsEvent,
 } from './event.js';
 import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
+import { socketFromWire, wireSocket } from './socket-codec.js';
 import {
   type Bytes,
   procEvent,
@@ -135,6 +136,8 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
       if (event.signal !== undefined) detail.signal = event.signal;
       return { ...wireLifecycle(event), processDetail: detail };
     }
+    case 'socket':
+      return { socketData: wireSocket(event) };
     case 'capture-start':
       return {
         captureStart: {
@@ -196,6 +199,7 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
     rootPid: wire.aiAgentRootPid,
   };
   if (wire.tlsData) return { kind: 'tls', ...base, ...tlsFromWire(wire.tlsData) };
+  if (wire.socketData) return { kind: 'socket', ...base, ...socketFromWire(wire.socketData) };
   if (wire.captureStart) {
     const start = wire.captureStart;
     return {

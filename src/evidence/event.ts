@@ -21,7 +21,7 @@ export type MissingReason = 'over-limit' | 'unreadable';
 export interface TlsEvent extends EventBase {
   kind: 'tls';
   direction: Direction;
-  /** `openssl`: what the program wrote or read. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
+  /** `openssl`: what the program wrote or read. `socket`: the same without TLS. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
   library: string;
   /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of the others. */
   connection: bigint;
@@ -188,6 +188,12 @@ export interface ConnectEvent extends OperationBase {
   port: number;
 }
 
+/** An address and port; the address is in the form of its family. */
+export interface SocketAddress {
+  address: string;
+  port: number;
+}
+
 /** An exec that the kernel refused. */
 export interface ExecFailedEvent extends OperationBase {
   kind: 'exec-failed';
@@ -195,6 +201,39 @@ export interface ExecFailedEvent extends OperationBase {
   gid: number;
   execPath: string;
 }
+
+/** A TCP connection of a followed process begins or ends, or the process listens. */
+export interface SocketEvent extends EventBase {
+  kind: 'socket';
+  operation: SocketOperation;
+  /** As in TlsEvent, when the library there is `socket`. */
+  connection: bigint;
+  /** The connection of a TLS library that was last seen to receive over this one; 0 when there is none. */
+  carries: bigint;
+  local: SocketAddress;
+  /** Of a listener: zeros. */
+  remote: SocketAddress;
+  content: SocketContent;
+  /** Bytes that TCP moved, whether they were recorded or not. */
+  sent: number;
+  received: number;
+  /** Of a close: which side was first. */
+  endedBy?: SocketEnding;
+  /** The connection's error number, ECONNREFUSED for example; 0 when there was none. */
+  errno: number;
+}
+
+/** `open`: it was so when the capture began. */
+export type SocketOperation = 'listen' | 'connect' | 'accept' | 'close' | 'open';
+
+/**
+ * `http`: plain HTTP of a client, or what may be that; its bytes are recorded. `served`: the process is the server.
+ * `none`: it listens.
+ */
+export type SocketContent = 'unknown' | 'http' | 'tls' | 'served' | 'other' | 'none';
+
+/** By this process, or by the other side, a broken connection included. */
+export type SocketEnding = 'here' | 'there';
 
 export interface CaptureStartEvent extends EventBase {
   kind: 'capture-start';
@@ -243,6 +282,7 @@ export type EvidenceEvent =
   | ForkEvent
   | ExecEvent
   | ExitEvent
+  | SocketEvent
   | CaptureStartEvent
   | LossEvent
   | CheckpointEvent

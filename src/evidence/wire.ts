@@ -27,6 +27,7 @@ export interface WireEvent {
   permOpEventData?: WirePermOp | null;
   procLifecycleEventData?: WireLifecycle | null;
   tlsData?: WireTls | null;
+  socketData?: WireSocket | null;
   processDetail?: WireProcessDetail | null;
   captureStart?: WireCaptureStart | null;
   loss?: { counters: { reason: string; events: Uint64; pid: number }[] } | null;
@@ -130,6 +131,21 @@ export interface WireTls {
   missing: Uint64;
   missingReason: number;
   additionalData: Bytes;
+}
+
+export interface WireSocket {
+  operation: number;
+  connection: Uint64;
+  carries: Uint64;
+  localAddress: Bytes;
+  localPort: number;
+  remoteAddress: Bytes;
+  remotePort: number;
+  content: number;
+  sent: Uint64;
+  received: Uint64;
+  endedBy: number;
+  errno: number;
 }
 
 interface WireCaptureStart {

@@ -8,9 +8,16 @@ import {
   counterNames,
   forEachRecord,
   layout,
+  maxNames,
+  noticesBytes,
   OperationFlag,
   operationNames,
+  ProcessFlag,
   RecordType,
+  socketContents,
+  socketEndings,
+  socketLibrary,
+  socketOperations,
   TlsFlag,
 } from '../../src/bpf/record.js';
 
@@ -56,6 +63,28 @@ int main(void) {
   FIELD("part.execTime", exec_part_record, exec_time);
   FIELD("part.offset", exec_part_record, offset);
   FIELD("part.data", exec_part_record, data);
+  FIELD("socket.connection", socket_record, connection);
+  FIELD("socket.carries", socket_record, carries);
+  FIELD("socket.sent", socket_record, sent);
+  FIELD("socket.received", socket_record, received);
+  FIELD("socket.operation", socket_record, operation);
+  FIELD("socket.content", socket_record, content);
+  FIELD("socket.endedBy", socket_record, ended_by);
+  FIELD("socket.error", socket_record, error);
+  FIELD("socket.family", socket_record, family);
+  FIELD("socket.localPort", socket_record, local_port);
+  FIELD("socket.remotePort", socket_record, remote_port);
+  FIELD("socket.local", socket_record, local);
+  FIELD("socket.remote", socket_record, remote);
+  VALUE("RECORD_SOCKET", RECORD_SOCKET); VALUE("RECORD_PROGRAM", RECORD_PROGRAM); VALUE("RECORD_LIBRARY", RECORD_LIBRARY);
+  VALUE("LIBRARY_SOCKET", LIBRARY_SOCKET); VALUE("PROCESS_ALONE", PROCESS_ALONE); VALUE("PROCESS_NO_FILES", PROCESS_NO_FILES);
+  VALUE("MAX_NAMES", MAX_NAMES); VALUE("NOTICES_BYTES", NOTICES_BYTES);
+  VALUE("SOCKET_LISTENS", SOCKET_LISTENS); VALUE("SOCKET_CONNECTED", SOCKET_CONNECTED);
+  VALUE("SOCKET_ACCEPTED", SOCKET_ACCEPTED); VALUE("SOCKET_CLOSED", SOCKET_CLOSED);
+  VALUE("SOCKET_CONTENT_UNKNOWN", SOCKET_CONTENT_UNKNOWN); VALUE("SOCKET_CONTENT_HTTP", SOCKET_CONTENT_HTTP);
+  VALUE("SOCKET_CONTENT_TLS", SOCKET_CONTENT_TLS); VALUE("SOCKET_CONTENT_SERVED", SOCKET_CONTENT_SERVED);
+  VALUE("SOCKET_CONTENT_OTHER", SOCKET_CONTENT_OTHER); VALUE("SOCKET_CONTENT_NONE", SOCKET_CONTENT_NONE);
+  VALUE("SOCKET_ENDED_HERE", SOCKET_ENDED_HERE); VALUE("SOCKET_ENDED_THERE", SOCKET_ENDED_THERE);
   FIELD("exit.parentPid", exit_record, parent_pid);
   FIELD("exit.uid", exit_record, uid);
   FIELD("exit.gid", exit_record, gid);
@@ -109,7 +138,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 test('TypeScript and C agree on every offset of a record', () => {
-  const { tls, fork, exec, part, exit, operation, transfer, content, ...common } = layout;
+  const { tls, fork, exec, part, socket, exit, operation, transfer, content, ...common } = layout;
   for (const [name, offset] of Object.entries(common))
     expect({ [name]: fromC[name] }).toEqual({ [name]: offset });
   for (const [record, fields] of Object.entries({
@@ -117,6 +146,7 @@ test('TypeScript and C agree on every offset of a record', () => {
     fork,
     exec,
     part,
+    socket,
     exit,
     operation,
     transfer,
@@ -142,6 +172,9 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     file: fromC.RECORD_FILE,
     transfer: fromC.RECORD_TRANSFER,
     content: fromC.RECORD_CONTENT,
+    socket: fromC.RECORD_SOCKET,
+    program: fromC.RECORD_PROGRAM,
+    library: fromC.RECORD_LIBRARY,
   });
   expect(OperationFlag).toEqual({
     pathCut: fromC.OPERATION_PATH_CUT,
@@ -165,6 +198,22 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     ring: fromC.COOKIE_RING,
     libraryShift: fromC.COOKIE_LIBRARY_SHIFT,
   });
+  expect(socketLibrary).toBe(fromC.LIBRARY_SOCKET);
+  expect(ProcessFlag).toEqual({ alone: fromC.PROCESS_ALONE, noFiles: fromC.PROCESS_NO_FILES });
+  expect({ maxNames, noticesBytes }).toEqual({
+    maxNames: fromC.MAX_NAMES,
+    noticesBytes: fromC.NOTICES_BYTES,
+  });
+  expect(socketOperations.indexOf('listen')).toBe(fromC.SOCKET_LISTENS);
+  expect(socketOperations.indexOf('connect')).toBe(fromC.SOCKET_CONNECTED);
+  expect(socketOperations.indexOf('accept')).toBe(fromC.SOCKET_ACCEPTED);
+  expect(socketOperations.indexOf('close')).toBe(fromC.SOCKET_CLOSED);
+  expect(socketContents).toEqual(['unknown', 'http', 'tls', 'served', 'other', 'none']);
+  expect(socketContents.map((name) => fromC[`SOCKET_CONTENT_${name.toUpperCase()}`])).toEqual([
+    0, 1, 2, 3, 4, 5,
+  ]);
+  expect(socketEndings.indexOf('here')).toBe(fromC.SOCKET_ENDED_HERE);
+  expect(socketEndings.indexOf('there')).toBe(fromC.SOCKET_ENDED_THERE);
   expect(counterNames).toHaveLength(fromC.COUNTER_MAX ?? 0);
 });
 

@@ -200,7 +200,7 @@ test('running processes are recorded from the moment they are named, until all h
   await delay(50);
   const summary = await capture(options({ target: { pids } }));
   expect(summary).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
-  expect(summary.targets).toEqual(pids.map((pid) => ({ pid, executable: generator })));
+  expect(summary.targets).toMatchObject(pids.map((pid) => ({ pid, executable: generator })));
   const all = await events();
   const moved = all.filter(isTls).sort((a, b) => a.data.length - b.data.length);
   expect(moved.map(({ pid, rootPid, data }) => [pid, rootPid, data.length])).toEqual([
@@ -262,12 +262,6 @@ test('what cannot be captured is refused in one line, and nothing is left behind
     /^no-such-command-here: there is no such command, or it may not be executed \(/,
   );
   expect(await refusal({ pids: [2 ** 22 + 1] })).toMatch(/^there is no process 4194305 \(/);
-  const sleeper = spawn('sleep', ['30']);
-  await delay(50);
-  expect(await refusal({ pids: [sleeper.pid ?? 0] })).toMatch(
-    /sleep: process \d+ has no TLS function that agsight knows \(agsight offsets found: x86_64, no TLS library/,
-  );
-  sleeper.kill();
   expect(existsSync(join(directory, 'bundle'))).toBe(false);
 
   // Process 2 is the kernel's own; it has no program.

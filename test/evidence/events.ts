@@ -1,6 +1,12 @@
 // Arbitrary evidence events for property tests: every kind, every field, awkward values.
 import fc from 'fast-check';
-import type { EvidenceEvent } from '../../src/evidence/event.js';
+import type {
+  EvidenceEvent,
+  SocketContent,
+  SocketEnding,
+  SocketOperation,
+} from '../../src/evidence/event.js';
+import { socketAddress } from '../../src/evidence/socket-codec.js';
 
 const uint32 = fc.nat({ max: 0xffff_ffff });
 const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
@@ -178,6 +184,40 @@ const captureStartEvent = fc.record({
   command: words,
 });
 
+const port = fc.nat({ max: 65_535 });
+const address = fc.record({
+  address: fc.oneof(
+    fc.ipV4(),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => socketAddress(bytes, 0).address),
+  ),
+  port,
+});
+
+const socket = {
+  ...base,
+  kind: fc.constant('socket' as const),
+  connection: uint64,
+  carries: uint64,
+  local: address,
+  remote: address,
+  content: fc.constantFrom<SocketContent[]>('unknown', 'http', 'tls', 'served', 'other', 'none'),
+  sent: count,
+  received: count,
+  errno: uint32,
+};
+
+const socketEvent = fc.oneof(
+  fc.record({
+    ...socket,
+    operation: fc.constantFrom<SocketOperation[]>('listen', 'connect', 'accept', 'open'),
+  }),
+  fc.record({
+    ...socket,
+    operation: fc.constant<SocketOperation>('close'),
+    endedBy: fc.constantFrom<SocketEnding[]>('here', 'there'),
+  }),
+);
+
 const counters = fc.dictionary(text, count, { minKeys: 1, maxKeys: 4, noNullPrototype: true });
 
 const lossEvent = fc.record({
@@ -204,6 +244,7 @@ export const recordedEvent = fc.oneof(
   execFailedEvent,
   captureStartEvent,
   lossEvent,
+  socketEvent,
 );
 
 const checkpointEvent = fc.record({

@@ -1,0 +1,123 @@
+// Keeps the processes of a capture probed: the programs and TLS libraries that they have now, and those that they begin
+// or map later, as the kernel announces them. Which functions of a file are probed is probed-binaries.ts.
+
+import type { KernelProgram, Notice } from '../bpf/kernel-program.js';
+import { AgsightError, systemErrorCode } from '../errors.js';
+import { note } from '../render/notes.js';
+import { isNotProbeable, ProbedBinaries, type ProbedBinary, sharedTlsLibrary } from './probed-binaries.js';
+import { codexHome, environment, executable, mappedFiles } from './process.js';
+
+export class ProcessProbes {
+  readonly #program: KernelProgram;
+  readonly #binaries: ProbedBinaries;
+  readonly #homes = new Set<string>();
+  readonly #warnings = new Set<string>();
+
+  constructor(program: KernelProgram) {
+    this.#program = program;
+    this.#binaries = new ProbedBinaries(program);
+    const { operationsRefused } = program;
+    if (operationsRefused !== undefined) {
+      this.#warnings.add(
+        `files, permissions, connections, plain HTTP and late libraries are not recorded: ${operationsRefused}`,
+      );
+    }
+  }
+
+  /** The files that carry probes. */
+  get binaries(): ProbedBinary[] {
+    return this.#binaries.all;
+  }
+
+  /** Where the Codex processes among those that were probed keep their sessions. */
+  get codexHomes(): string[] {
+    return [...this.#homes];
+  }
+
+  /** What could not be probed, a sentence each. */
+  get warnings(): string[] {
+    return [...this.#warnings];
+  }
+
+  /** A command that does not run yet. One without known functions is recorded all the same: it may start an agent. */
+  probeCommand(path: string): void {
+    try {
+      if (this.#binaries.probeProgram(path).length > 0) return;
+      note(`agsight: no known TLS function in ${path}; watching what it loads and starts`);
+    } catch (error) {
+      if (!isNotProbeable(error)) throw error;
+    }
+  }
+
+  /**
+   * A process that runs. One without known functions is recorded all the same, as `probeCommand` says.
+   *
+   * Errors: `unreadable-process` when the kernel does not let us look.
+   */
+  probeProcess(pid: number): void {
+    try {
+      const exe = executable(pid) ?? '';
+      if (exe.endsWith(' (deleted)')) {
+        note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
+      }
+      const isProbed = this.#binaries.probe(`/proc/${pid}/exe`, exe) !== undefined;
+      if (!this.#probeLibraries(pid) && !isProbed) {
+        note(`agsight: no known TLS function in ${exe}; watching what it loads and starts`);
+      }
+      this.#rememberHome(pid);
+    } catch (cause) {
+      const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);
+      if (code === undefined) throw cause;
+      throw new AgsightError('unreadable-process', `process ${pid} cannot be examined: ${code}`, {
+        remedy: 'run as root in the first user namespace; kernel threads and protected processes stay closed',
+        cause,
+      });
+    }
+  }
+
+  /** Probes what the kernel has announced since, of the processes that `admit` takes. */
+  attend(admit: (notice: Notice) => boolean): void {
+    for (const notice of this.#program.drainNotices()) {
+      const { pid, of, rootPid, monotonicNs } = notice;
+      if (rootPid === pid && !admit(notice)) continue;
+      const known = new Set(this.binaries);
+      this.#probeSoon(pid, of);
+      for (const binary of this.binaries) {
+        if (known.has(binary)) continue;
+        const waitedNs = this.#program.clocks().monotonicNs - monotonicNs;
+        binary.late = { pid, ms: Math.ceil(Number(waitedNs) / 1e6) };
+      }
+    }
+  }
+
+  #probeSoon(pid: number, of: 'program' | 'library'): void {
+    const exe = executable(pid);
+    if (exe === undefined) return;
+    try {
+      if (of === 'library') this.#probeLibraries(pid);
+      else if (this.#probeProgram(pid, exe)) this.#rememberHome(pid);
+    } catch (error) {
+      if (!isNotProbeable(error)) throw error;
+      if (error instanceof AgsightError && error.code === 'attach') this.#warnings.add(error.message);
+    }
+  }
+
+  /** Libraries are announced when they are mapped; where the kernel does not, those that it is linked to must do. */
+  #probeProgram(pid: number, exe: string): boolean {
+    const path = `/proc/${pid}/exe`;
+    if (this.#program.announcesLibraries) return this.#binaries.probe(path, exe) !== undefined;
+    return this.#binaries.probeProgram(path, exe).length > 0;
+  }
+
+  #probeLibraries(pid: number): boolean {
+    const probed = mappedFiles(pid, sharedTlsLibrary).map(({ path, name }) =>
+      this.#binaries.probe(path, name),
+    );
+    return probed.some((binary) => binary !== undefined);
+  }
+
+  #rememberHome(pid: number): void {
+    const home = codexHome(environment(pid));
+    if (home !== undefined) this.#homes.add(home);
+  }
+}

@@ -1,0 +1,68 @@
+// Socket events to and from their part of a frame. Owns how addresses are told: bytes there, text here.
+
+import { isIPv6 } from 'node:net';
+import type { EventBase, SocketAddress, SocketEvent } from './event.js';
+import { type Bytes, toBigint, toCount, toUint64, type WireSocket } from './wire.js';
+
+const OPERATIONS = [undefined, 'listen', 'connect', 'accept', 'close', 'open'] as const;
+const CONTENTS = ['unknown', 'http', 'tls', 'served', 'other', 'none'] as const;
+const ENDINGS = [undefined, 'here', 'there'] as const;
+
+export function wireSocket(event: SocketEvent): WireSocket {
+  return {
+    operation: OPERATIONS.indexOf(event.operation),
+    connection: toUint64(event.connection),
+    carries: toUint64(event.carries),
+    localAddress: addressBytes(event.local.address),
+    localPort: event.local.port,
+    remoteAddress: addressBytes(event.remote.address),
+    remotePort: event.remote.port,
+    content: CONTENTS.indexOf(event.content),
+    sent: toUint64(event.sent),
+    received: toUint64(event.received),
+    endedBy: ENDINGS.indexOf(event.endedBy),
+    errno: event.errno,
+  };
+}
+
+/** @throws RangeError for a number that this version does not know */
+export function socketFromWire(socket: WireSocket): Omit<SocketEvent, 'kind' | keyof EventBase> {
+  const operation = OPERATIONS[socket.operation];
+  const content = CONTENTS[socket.content];
+  if (operation === undefined) throw new RangeError(`socket operation ${socket.operation}`);
+  if (content === undefined) throw new RangeError(`socket content ${socket.content}`);
+  if (socket.endedBy >= ENDINGS.length) throw new RangeError(`socket ending ${socket.endedBy}`);
+  const endedBy = ENDINGS[socket.endedBy];
+  return {
+    operation,
+    connection: toBigint(socket.connection),
+    carries: toBigint(socket.carries),
+    local: socketAddress(socket.localAddress, socket.localPort),
+    remote: socketAddress(socket.remoteAddress, socket.remotePort),
+    content,
+    sent: toCount(socket.sent),
+    received: toCount(socket.received),
+    ...(endedBy === undefined ? {} : { endedBy }),
+    errno: socket.errno,
+  };
+}
+
+/** The text form of 4 or 16 bytes in network order (RFC 5952 for IPv6). */
+export function socketAddress(bytes: Bytes, port: number): SocketAddress {
+  if (bytes.length === 4) return { address: bytes.join('.'), port };
+  if (bytes.length !== 16) throw new RangeError(`an address of ${bytes.length} bytes`);
+  const words = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+  const full = words.map((word) => word.toString(16)).join(':');
+  return { address: new URL(`http://[${full}]`).hostname.slice(1, -1), port };
+}
+
+function addressBytes(address: string): Uint8Array {
+  if (!isIPv6(address)) return Uint8Array.from(address.split('.'), Number);
+  const [head = '', tail] = address.split('::');
+  const words = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));
+  const before = words(head);
+  const after = tail === undefined ? [] : words(tail);
+  const zeros: number[] = new Array(8 - before.length - after.length).fill(0);
+  return Uint8Array.from([...before, ...zeros, ...after].flatMap((word) => [word >> 8, word & 0xff]));
+}

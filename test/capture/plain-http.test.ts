@@ -1,0 +1,246 @@
+// HTTP without TLS, as to a proxy on the same host: the bytes that clients send and receive over their sockets, whatever
+// calls they use for it, and what becomes of the connections.
+
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type CaptureOptions, capture } from '../../src/capture/capture.js';
+import type { EvidenceEvent, SocketEvent, TlsEvent } from '../../src/evidence/event.js';
+import { readEvidence } from '../../src/evidence/reader.js';
+import { requireRoot } from '../support/requirements.js';
+
+let directory: string;
+
+beforeEach((context) => {
+  requireRoot(context);
+  directory = mkdtempSync(join(tmpdir(), 'agsight-plain-'));
+});
+
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return address === null || typeof address === 'string' ? 0 : (address satisfies AddressInfo).port;
+}
+
+interface Recorded {
+  summary: Awaited<ReturnType<typeof capture>>;
+  send: Buffer;
+  receive: Buffer;
+  sockets: SocketEvent[];
+}
+
+/** What a capture of `command` holds of the connections with `port`. */
+async function record(
+  command: readonly string[],
+  port: number,
+  more: Partial<CaptureOptions> = {},
+): Promise<Recorded> {
+  const output = join(directory, 'bundle');
+  const summary = await capture({
+    output,
+    target: { command },
+    ringBytes: 64 << 20,
+    files: false,
+    stop: new AbortController().signal,
+    ...more,
+  });
+  const all: EvidenceEvent[] = [];
+  for await (const event of readEvidence(output)) all.push(event);
+  const sockets = all
+    .filter((event): event is SocketEvent => event.kind === 'socket')
+    .filter(({ local, remote }) => local.port === port || remote.port === port);
+  const ids = new Set(sockets.map(({ connection }) => connection));
+  const pieces = all
+    .filter((event): event is TlsEvent => event.kind === 'tls' && event.library === 'socket')
+    .filter(({ connection }) => ids.has(connection));
+  const stream = (direction: string): Buffer => {
+    const chosen = pieces.filter((piece) => piece.direction === direction);
+    const ends = new Map<bigint, number>();
+    for (const { connection, offset, data } of chosen) {
+      expect(offset).toBe(ends.get(connection) ?? 0);
+      ends.set(connection, offset + data.length);
+    }
+    return Buffer.concat(chosen.map(({ data }) => data));
+  };
+  return { summary, send: stream('send'), receive: stream('receive'), sockets };
+}
+
+/** As large as a model request with its history may be; no two places alike. */
+const body = Buffer.from(Array.from({ length: 60_000 }, (_, i) => `${i} `).join(''));
+
+test.for([
+  [
+    'sendto and recvfrom',
+    [
+      'python3',
+      '-c',
+      'import socket, sys; s = socket.create_connection(("127.0.0.1", int(sys.argv[1]))); s.sendall(sys.stdin.buffer.read()) or s.shutdown(1)\nwhile s.recv(50000): pass',
+    ],
+  ],
+  [
+    'write and read',
+    [
+      'python3',
+      '-c',
+      'import socket, sys, os; s = socket.create_connection(("127.0.0.1", int(sys.argv[1]))); f = s.makefile("rwb", 0)\nd = sys.stdin.buffer.read()\nwhile d: d = d[os.write(s.fileno(), d):]\ns.shutdown(1)\nwhile os.read(s.fileno(), 50000): pass',
+    ],
+  ],
+  [
+    'writev and readv',
+    [
+      'python3',
+      '-c',
+      'import socket, sys, os; s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))\nd = sys.stdin.buffer.read()\nwhile d: d = d[os.writev(s.fileno(), [d[:7], b"", d[7:20000], d[20000:90000]]):]\ns.shutdown(1)\nb = [bytearray(11), bytearray(70000)]\nwhile os.readv(s.fileno(), b): pass',
+    ],
+  ],
+  [
+    'sendmsg and recvmsg',
+    [
+      'python3',
+      '-c',
+      'import socket, sys, os; s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))\nd = sys.stdin.buffer.read()\nwhile d: d = d[s.sendmsg([d[:7], d[7:20000], d[20000:90000]]):]\ns.shutdown(1)\nb = [bytearray(11), bytearray(70000)]\nwhile s.recv(5, socket.MSG_PEEK) and s.recvmsg_into(b)[0]: pass',
+    ],
+  ],
+] as const)('every byte is recorded once, at its place, over %s', async ([, program]) => {
+  const request = Buffer.concat([
+    Buffer.from(`POST /x HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n`),
+    body,
+  ]);
+  const response = Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'), body]);
+  const received: Buffer[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('data', (bytes) => received.push(bytes));
+    socket.on('end', () => socket.end(response));
+  });
+  const port = await listen(server);
+  try {
+    const file = join(directory, 'request');
+    writeFileSync(file, request);
+    const command = ['/bin/sh', '-c', 'exec "$0" "$@" < "$REQUEST"', ...program, String(port)];
+    process.env.REQUEST = file;
+    const { summary, send, receive, sockets } = await record(command, port);
+    expect(summary).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
+    expect(Buffer.concat(received).equals(request)).toBe(true);
+    expect(send.equals(request)).toBe(true);
+    expect(receive.equals(response)).toBe(true);
+    expect(sockets).toMatchObject([
+      { operation: 'connect', remote: { address: '127.0.0.1', port }, content: 'unknown', errno: 0 },
+      {
+        operation: 'close',
+        content: 'http',
+        sent: request.length,
+        received: response.length,
+        endedBy: 'here',
+      },
+    ]);
+  } finally {
+    delete process.env.REQUEST;
+    server.close();
+  }
+});
+
+test('what is not HTTP of a client is told and not copied', async () => {
+  const server = createServer((socket) => socket.end('+PONG\r\n'));
+  const port = await listen(server);
+  const client = `
+import socket
+s = socket.create_connection(('127.0.0.1', ${port})); s.sendall(b'*1\\r\\n'); s.recv(100)
+l = socket.create_server(('127.0.0.1', 0))
+c = socket.create_connection(l.getsockname()); a, _ = l.accept()
+c.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); a.recv(100); a.sendall(b'HTTP/1.1 204 No Content\\r\\n\\r\\n'); c.recv(100)
+try: socket.create_connection(('127.0.0.1', 1))
+except OSError: pass
+`;
+  try {
+    const { summary } = await record(['python3', '-c', client], port);
+    expect(summary.lost_events).toBe(0);
+    const events: EvidenceEvent[] = [];
+    for await (const event of readEvidence(join(directory, 'bundle'))) events.push(event);
+    const told = events.flatMap((event) =>
+      event.kind === 'socket' ? [`${event.operation} ${event.content} ${event.errno}`] : [],
+    );
+    expect(told.sort()).toEqual([
+      'accept served 0',
+      'close http 0',
+      'close none 0',
+      'close other 0',
+      'close served 0',
+      'close unknown 111',
+      'connect unknown 0',
+      'connect unknown 0',
+      'listen none 0',
+    ]);
+    const copied = events.flatMap((event) =>
+      event.kind === 'tls' ? [`${event.direction} ${Buffer.from(event.data).toString('latin1')}`] : [],
+    );
+    expect(copied).toEqual(['send GET / HTTP/1.1\r\n\r\n', 'receive HTTP/1.1 204 No Content\r\n\r\n']);
+  } finally {
+    server.close();
+  }
+});
+
+test('a tunnel through a proxy is recorded up to where TLS begins in it', async () => {
+  const hello = Buffer.concat([Buffer.from([0x16, 3, 1, 1, 0, 1]), Buffer.alloc(255)]);
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      socket.once('data', () => socket.end(hello));
+    });
+  });
+  const port = await listen(server);
+  const client = `
+import socket
+s = socket.create_connection(('127.0.0.1', ${port})); s.sendall(b'CONNECT far:443 HTTP/1.1\\r\\n\\r\\n'); s.recv(100)
+s.sendall(bytes([0x16, 3, 1, 1, 0, 1]) + bytes(255))
+while s.recv(1000): pass
+`;
+  try {
+    const { send, receive, sockets } = await record(['python3', '-c', client], port);
+    expect(send.toString()).toBe('CONNECT far:443 HTTP/1.1\r\n\r\n');
+    expect(receive.toString()).toBe('HTTP/1.1 200 Connection established\r\n\r\n');
+    expect(sockets.at(-1)).toMatchObject({ operation: 'close', content: 'tls' });
+  } finally {
+    server.close();
+  }
+});
+
+test('who ends a connection is told: the server, a broken connection, the client', async () => {
+  const server = createHttpServer((request, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('half');
+    if (request.url === '/cut') setTimeout(() => request.socket.end(), 50);
+    if (request.url === '/reset') setTimeout(() => request.socket.resetAndDestroy(), 50);
+  });
+  const port = await listen(server);
+  const client = `
+import socket, time
+for path, waits in (('cut', True), ('reset', True), ('left', False)):
+    s = socket.create_connection(('127.0.0.1', ${port}))
+    s.sendall(b'GET /' + path.encode() + b' HTTP/1.1\\r\\nHost: here\\r\\n\\r\\n')
+    try:
+        s.recv(1000)
+        while waits and s.recv(1000): pass
+    except OSError: pass
+    time.sleep(0.05)
+    s.close()
+`;
+  try {
+    const { sockets } = await record(['python3', '-c', client], port);
+    const ends = sockets.filter(({ operation }) => operation === 'close');
+    expect(ends.map(({ endedBy, errno }) => [endedBy, errno])).toEqual([
+      ['there', 0],
+      ['there', 104],
+      ['here', 0],
+    ]);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
