@@ -113,7 +113,8 @@ export async function reduceBundles(dir: string, options: ReduceOptions = {}): P
   return results;
 }
 
-async function nestedBundles(dir: string): Promise<string[]> {
+/** The bundles in `rollouts/` of a capture that saw several root threads, by name; none where the directory is a bundle itself. */
+export async function nestedBundles(dir: string): Promise<string[]> {
   if (await exists(join(dir, MANIFEST_FILE))) return [];
   const rollouts = join(dir, ROLLOUTS_DIR);
   const names = await readdir(rollouts).catch((error: unknown) => {

@@ -1,0 +1,147 @@
+// `agsight events BUNDLE`: options and output; the rows are governance/event-rows.ts.
+
+import { Command, Option } from '../commander.js';
+import { ExitCode } from '../errors.js';
+import type { Cell, Column, Row, TableName } from '../governance/columns.js';
+
+const formats = ['table', 'json', 'ndjson', 'csv'] as const;
+const tableChoices = ['file_agg', 'file_mgmt', 'proc_perm', 'proc_ops'] as const;
+
+interface Options {
+  table?: TableName;
+  format?: (typeof formats)[number];
+  by?: 'tool-call';
+  ddl?: boolean;
+  json?: boolean;
+}
+
+export function eventsCommand(): Command {
+  return new Command('events')
+    .description('list what a captured agent did to files, permissions and processes')
+    .argument('[bundle]', 'directory that agsight capture wrote')
+    .addOption(new Option('--table <name>', 'the table to print').choices(tableChoices))
+    .addOption(new Option('--format <format>', 'how to print it (default: table)').choices(formats))
+    .addOption(new Option('--by <what>', 'what each tool call caused, over all tables').choices(['tool-call']))
+    .option('--ddl', 'print the CREATE TABLE statements for ClickHouse, of one table or all')
+    .addHelpText(
+      'after',
+      '\nTimes are microseconds since the epoch. errno 0 means that it succeeded. Exit codes: 0 complete, 3 events were lost.',
+    )
+    .action(async (bundle: string | undefined, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<Options>();
+      if (options.ddl === true) {
+        const { ddl, tableNames } = await import('../governance/columns.js');
+        const names = options.table === undefined ? tableNames : [options.table];
+        console.log(names.map(ddl).join('\n\n'));
+        return;
+      }
+      if (bundle === undefined) command.error("error: missing required argument 'bundle'");
+      else if (options.by !== undefined) await printToolCalls(bundle, options);
+      else if (options.table === undefined) command.error('error: name a table with --table, or --by tool-call');
+      else await printTable(bundle, options.table, options);
+    });
+}
+
+async function printTable(bundle: string, table: TableName, options: Options): Promise<void> {
+  const { tables } = await import('../governance/columns.js');
+  const { eventRows } = await import('../governance/event-rows.js');
+  const { loadRuns, ToolCalls } = await import('../governance/tool-calls.js');
+  const columns: readonly Column[] = tables[table];
+  const output = await rowWriter(columns, options.format ?? (options.json === true ? 'json' : 'table'));
+  let isSound = true;
+  const calls = new ToolCalls(await loadRuns(bundle));
+  for await (const { table: of, row } of eventRows(bundle, calls, () => {
+    isSound = false;
+  })) {
+    if (of === table) await output.add(row);
+  }
+  await output.end();
+  if (!isSound) process.exitCode = ExitCode.incomplete;
+}
+
+async function printToolCalls(bundle: string, options: Options): Promise<void> {
+  const { describeToolCalls, toolCallEffects } = await import('../governance/tool-call-effects.js');
+  const { calls, isSound } = await toolCallEffects(bundle);
+  const format = options.format ?? (options.json === true ? 'json' : 'table');
+  if (format === 'json') console.log(JSON.stringify(calls, null, 2));
+  else if (format === 'ndjson') for (const call of calls) console.log(JSON.stringify(call));
+  else console.log(describeToolCalls(calls));
+  if (!isSound) process.exitCode = ExitCode.incomplete;
+}
+
+interface RowWriter {
+  add(row: Row): Promise<void>;
+  end(): Promise<void>;
+}
+
+async function write(text: string): Promise<void> {
+  if (process.stdout.write(text)) return;
+  await new Promise((resolve) => process.stdout.once('drain', resolve));
+}
+
+/** All but the table are written row by row. */
+async function rowWriter(columns: readonly Column[], format: (typeof formats)[number]): Promise<RowWriter> {
+  const ordered = (row: Row) => Object.fromEntries(columns.map(({ name }) => [name, row[name] ?? null]));
+  switch (format) {
+    case 'ndjson':
+      return { add: (row) => write(`${JSON.stringify(ordered(row))}\n`), end: async () => {} };
+    case 'json': {
+      let separator = '[\n';
+      return {
+        async add(row) {
+          await write(`${separator}${JSON.stringify(ordered(row))}`);
+          separator = ',\n';
+        },
+        end: () => write(separator === '[\n' ? '[]\n' : '\n]\n'),
+      };
+    }
+    case 'csv':
+      await write(`${columns.map(({ name }) => name).join(',')}\n`);
+      return {
+        add: (row) => write(`${columns.map(({ name }) => csvCell(row[name] ?? null)).join(',')}\n`),
+        end: async () => {},
+      };
+    case 'table':
+      return tableWriter(columns);
+  }
+}
+
+/** RFC 4180; arrays as JSON. */
+function csvCell(cell: Cell): string {
+  const text = cell === null ? '' : typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+const maxTableRows = 1000;
+/** Of no use to the eye, or told by another column. */
+const hidden = new Set(['start_time', 'end_time', 'root_pid', 'syscall_thread', 'argv', 'path_inferred', 'codex_thread_id', 'event_count', 'file_type', 'new_ids']);
+const cellWidth = 60;
+
+async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {
+  const { renderTable } = await import('../render/table.js');
+  const { singleLine } = await import('../render/terminal.js');
+  const shown = columns.filter(({ name }) => !hidden.has(name));
+  const rows: Row[] = [];
+  let left = 0;
+  const text = (name: string, cell: Cell | undefined): string => {
+    if (cell === null || cell === undefined) return '';
+    if (name === 'time') return new Date(Number(cell) / 1000).toISOString().slice(11, 23);
+    if (/_mode$|_permission$/.test(name)) return Number(cell).toString(8).padStart(4, '0');
+    return singleLine(String(cell), cellWidth);
+  };
+  return {
+    async add(row) {
+      if (rows.length < maxTableRows) rows.push(row);
+      else left++;
+    },
+    async end() {
+      rows.sort((a, b) => Number(a.time) - Number(b.time));
+      const filled = shown.filter(({ name }) => rows.some((row) => text(name, row[name]) !== ''));
+      const table = renderTable(
+        filled.map(({ name }) => name),
+        rows.map((row) => filled.map(({ name }) => text(name, row[name]))),
+      );
+      await write(`${table}\n${left === 0 ? '' : `… and ${left} more (--format ndjson has all)\n`}`);
+    },
+  };
+}

@@ -1,0 +1,309 @@
+// What each tool call of a bundle caused: its processes with their ends, the files that they changed, the
+// permissions that they touched. Holds all of it in memory, as a person wants to read it.
+
+import { renderTable } from '../render/table.js';
+import { singleLine } from '../render/terminal.js';
+import type { Row } from './columns.js';
+import { eventRows, type TableRow } from './event-rows.js';
+import { type KnownCall, loadRuns, type Run, ToolCalls } from './tool-calls.js';
+
+interface EffectBase {
+  /** Microseconds since the Unix epoch. */
+  time: number;
+  pid: number;
+  errno: number;
+  /** How the tool call was found; all but `environment` are inferred. */
+  attribution: string | null;
+}
+
+export interface ProcessEffect extends EffectBase {
+  parent_pid: number;
+  /** What it ran, one after the other; empty for a fork that went on with its parent's program. */
+  commands: { cmdline: string; argv: readonly string[]; exec_path: string; cwd: string | null; errno: number }[];
+  exit_code: number | null;
+  signal: number | null;
+}
+
+export interface FileEffect extends EffectBase {
+  event_type: string;
+  path: string;
+  /** rename, link: the new path; symlink: what it says. */
+  target: string | null;
+  mode: number | null;
+  uid: number | null;
+  gid: number | null;
+  bytes: number;
+}
+
+export interface PermissionEffect extends EffectBase {
+  event_type: string;
+  new_ids: readonly number[];
+  capabilities: string | null;
+}
+
+export interface ToolCallEffects {
+  tool_call_id: string;
+  codex_thread_id: string | null;
+  tool: string | null;
+  request: string | null;
+  status: string | null;
+  /** Microseconds since the Unix epoch; null where the bundle does not tell. */
+  started_at: number | null;
+  ended_at: number | null;
+  processes: ProcessEffect[];
+  files: FileEffect[];
+  permissions: PermissionEffect[];
+  /** Files that were read. */
+  files_read: number;
+}
+
+export interface BundleEffects {
+  runs: Run[];
+  calls: ToolCallEffects[];
+  /** Nothing was lost, nothing is damaged. */
+  isSound: boolean;
+}
+
+/** @throws AgsightError `no-evidence` */
+export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
+  const runs = await loadRuns(bundle);
+  const calls = new ToolCalls(runs);
+  const collector = new Collector(calls);
+  let isSound = true;
+  const rows = eventRows(bundle, calls, () => {
+    isSound = false;
+  });
+  for await (const row of rows) collector.add(row);
+  return { runs, calls: collector.calls, isSound };
+}
+
+class Collector {
+  readonly #known: ToolCalls;
+  readonly #calls = new Map<string, ToolCallEffects>();
+  readonly #running = new Map<number, ProcessEffect>();
+
+  constructor(known: ToolCalls) {
+    this.#known = known;
+    for (const call of known.all) this.#calls.set(`${call.threadId} ${call.id}`, emptyEffects(call));
+  }
+
+  get calls(): ToolCallEffects[] {
+    return [...this.#calls.values()];
+  }
+
+  add({ table, row }: TableRow): void {
+    const call = this.#callOf(row);
+    if (call === undefined) {
+      if (table === 'proc_ops') this.#running.delete(Number(row.pid));
+      return;
+    }
+    switch (table) {
+      case 'proc_ops':
+        this.#addProcess(call, row);
+        return;
+      case 'proc_perm':
+        call.permissions.push({
+          ...base(row),
+          event_type: text(row.event_type),
+          new_ids: numbers(row.new_ids),
+          capabilities: textOrNull(row.capabilities),
+        });
+        return;
+      case 'file_agg':
+        if (row.event_type === 'read') call.files_read++;
+        else call.files.push(fileEffect(row));
+        return;
+      case 'file_mgmt':
+        call.files.push(fileEffect(row));
+    }
+  }
+
+  #callOf(row: Row): ToolCallEffects | undefined {
+    const { tool_call_id: id, codex_thread_id: threadId } = row;
+    if (typeof id !== 'string') return undefined;
+    const thread = textOrNull(threadId ?? null);
+    const known = this.#known.get(thread, id);
+    const key = `${thread} ${known?.id ?? id}`;
+    let call = this.#calls.get(key);
+    if (call === undefined) {
+      call = { ...emptyEffects(undefined), tool_call_id: id, codex_thread_id: thread };
+      this.#calls.set(key, call);
+    }
+    return call;
+  }
+
+  #addProcess(call: ToolCallEffects, row: Row): void {
+    const pid = Number(row.pid);
+    let process = row.event_type === 'fork' ? undefined : this.#running.get(pid);
+    if (process === undefined) {
+      process = {
+        ...base(row),
+        errno: 0,
+        parent_pid: Number(row.parent_pid),
+        commands: [],
+        exit_code: null,
+        signal: null,
+      };
+      call.processes.push(process);
+      this.#running.set(pid, process);
+    }
+    if (row.event_type === 'exec') {
+      process.attribution = textOrNull(row.attribution ?? null);
+      process.commands.push({
+        cmdline: text(row.cmdline),
+        argv: texts(row.argv),
+        exec_path: text(row.exec_path),
+        cwd: textOrNull(row.cwd ?? null),
+        errno: Number(row.errno),
+      });
+    } else if (row.event_type === 'exit') {
+      process.exit_code = numberOrNull(row.exit_code);
+      process.signal = numberOrNull(row.signal);
+      this.#running.delete(pid);
+    }
+  }
+}
+
+function emptyEffects(call: KnownCall | undefined): ToolCallEffects {
+  const micros = (ns: bigint | undefined): number | null => (ns === undefined ? null : Number(ns / 1000n));
+  return {
+    tool_call_id: call?.id ?? '',
+    codex_thread_id: call?.threadId ?? null,
+    tool: call?.tool ?? null,
+    request: call?.request ?? null,
+    status: call?.status ?? null,
+    started_at: micros(call?.startNs),
+    ended_at: micros(call?.endNs),
+    processes: [],
+    files: [],
+    permissions: [],
+    files_read: 0,
+  };
+}
+
+function base(row: Row): EffectBase {
+  return {
+    time: Number(row.time),
+    pid: Number(row.pid),
+    errno: Number(row.errno),
+    attribution: textOrNull(row.attribution ?? null),
+  };
+}
+
+function fileEffect(row: Row): FileEffect {
+  const { target_dir, target_name } = row;
+  return {
+    ...base(row),
+    event_type: text(row.event_type),
+    path: text(row.file_dir) + text(row.file_name),
+    target: typeof target_name === 'string' ? `${target_dir ?? ''}${target_name}` : null,
+    mode: numberOrNull(row.target_mode),
+    uid: numberOrNull(row.target_uid),
+    gid: numberOrNull(row.target_gid),
+    bytes: Number(row.bytes),
+  };
+}
+
+const text = (cell: Row[string] | undefined): string => (typeof cell === 'string' ? cell : '');
+const textOrNull = (cell: Row[string]): string | null => (typeof cell === 'string' ? cell : null);
+const numberOrNull = (cell: Row[string] | undefined): number | null => (typeof cell === 'number' ? cell : null);
+const texts = (cell: Row[string] | undefined): string[] =>
+  Array.isArray(cell) ? cell.filter((part) => typeof part === 'string') : [];
+const numbers = (cell: Row[string] | undefined): number[] =>
+  Array.isArray(cell) ? cell.filter((part) => typeof part === 'number') : [];
+
+const cellWidth = 100;
+
+/** For a terminal: what each call caused, one line each. */
+export function describeToolCalls(calls: readonly ToolCallEffects[]): string {
+  const rows = calls.flatMap((call) => {
+    const head = [call.tool_call_id, call.tool ?? '', singleLine(call.request ?? '', cellWidth), '', ''];
+    return [head, ...effectLines(call).map(({ what, result, how }) => ['', '', `  ${what}`, result, how])];
+  });
+  return renderTable(['Tool call', 'Tool', 'What', 'Result', 'Found by'], rows);
+}
+
+export interface EffectLine {
+  time: number;
+  what: string;
+  result: string;
+  how: string;
+}
+
+/** What a call caused, in the order of time. */
+export function effectLines(call: ToolCallEffects): EffectLine[] {
+  const lines: EffectLine[] = [
+    ...call.processes.map((process) => ({
+      time: process.time,
+      what: singleLine(
+        `process ${process.pid}: ${process.commands.map(({ cmdline, exec_path, errno }) => (errno === 0 ? cmdline : `${exec_path} (${errorName(errno)})`)).join(' → ') || 'fork'}`,
+        cellWidth,
+      ),
+      result:
+        process.signal !== null
+          ? `signal ${process.signal}`
+          : process.exit_code === null
+            ? 'running'
+            : `exit ${process.exit_code}`,
+      how: process.attribution ?? '',
+    })),
+    ...call.files.map((file) => ({
+      time: file.time,
+      what: singleLine(`${file.event_type} ${file.path}${describeTarget(file)}`, cellWidth),
+      result: errorName(file.errno),
+      how: file.attribution ?? '',
+    })),
+    ...call.permissions.map((permission) => ({
+      time: permission.time,
+      what: singleLine(
+        `${permission.event_type} ${permission.capabilities ?? permission.new_ids.join(' ')}`,
+        cellWidth,
+      ),
+      result: errorName(permission.errno),
+      how: permission.attribution ?? '',
+    })),
+  ];
+  return lines.sort((a, b) => a.time - b.time);
+}
+
+function describeTarget({ event_type, target, mode, uid, gid, bytes }: FileEffect): string {
+  if (target !== null) return ` → ${target}`;
+  if (event_type === 'chown') return ` to ${ownerName(uid)}:${ownerName(gid)}`;
+  if (event_type === 'chmod' && mode !== null) return ` to ${mode.toString(8).padStart(4, '0')}`;
+  return event_type === 'write' ? `, ${bytes} bytes` : '';
+}
+
+const unchangedId = 0xffff_ffff;
+const ownerName = (id: number | null): string => (id === null || id === unchangedId ? '' : String(id));
+
+function errorName(errno: number): string {
+  return errno === 0 ? 'ok' : systemErrorNames.get(errno) ?? `errno ${errno}`;
+}
+
+/** The errors of Linux that file and permission calls give, by number: the host that reads may be another system. */
+const systemErrorNames = new Map([
+  [1, 'EPERM'],
+  [2, 'ENOENT'],
+  [5, 'EIO'],
+  [6, 'ENXIO'],
+  [9, 'EBADF'],
+  [13, 'EACCES'],
+  [16, 'EBUSY'],
+  [17, 'EEXIST'],
+  [18, 'EXDEV'],
+  [20, 'ENOTDIR'],
+  [21, 'EISDIR'],
+  [22, 'EINVAL'],
+  [26, 'ETXTBSY'],
+  [27, 'EFBIG'],
+  [28, 'ENOSPC'],
+  [30, 'EROFS'],
+  [31, 'EMLINK'],
+  [36, 'ENAMETOOLONG'],
+  [39, 'ENOTEMPTY'],
+  [40, 'ELOOP'],
+  [95, 'EOPNOTSUPP'],
+  [111, 'ECONNREFUSED'],
+  [115, 'EINPROGRESS'],
+  [122, 'EDQUOT'],
+]);
