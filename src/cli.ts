@@ -4,10 +4,12 @@
 import { Command, CommanderError } from './commander.js';
 import { captureCommand } from './commands/capture.js';
 import { doctorCommand } from './commands/doctor.js';
+import { eventsCommand } from './commands/events.js';
 import { offsetsCommand } from './commands/offsets.js';
 import { psCommand } from './commands/ps.js';
 import { reduceCommand } from './commands/reduce.js';
 import { sessionMapCommand } from './commands/session-map.js';
+import { showCommand } from './commands/show.js';
 import { verifyCommand } from './commands/verify.js';
 import { AgsightError, ExitCode, systemErrorCode } from './errors.js';
 import { printError, setVerbosity } from './render/notes.js';
@@ -45,11 +47,13 @@ function createProgram(): Command {
     });
   for (const create of [
     captureCommand,
+    eventsCommand,
     doctorCommand,
     offsetsCommand,
     psCommand,
     reduceCommand,
     sessionMapCommand,
+    showCommand,
     verifyCommand,
   ]) {
     program.addCommand(create().copyInheritedSettings(program));

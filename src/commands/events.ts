@@ -21,7 +21,9 @@ export function eventsCommand(): Command {
     .argument('[bundle]', 'directory that agsight capture wrote')
     .addOption(new Option('--table <name>', 'the table to print').choices(tableChoices))
     .addOption(new Option('--format <format>', 'how to print it (default: table)').choices(formats))
-    .addOption(new Option('--by <what>', 'what each tool call caused, over all tables').choices(['tool-call']))
+    .addOption(
+      new Option('--by <what>', 'what each tool call caused, over all tables').choices(['tool-call']),
+    )
     .option('--ddl', 'print the CREATE TABLE statements for ClickHouse, of one table or all')
     .addHelpText(
       'after',
@@ -37,7 +39,8 @@ export function eventsCommand(): Command {
       }
       if (bundle === undefined) command.error("error: missing required argument 'bundle'");
       else if (options.by !== undefined) await printToolCalls(bundle, options);
-      else if (options.table === undefined) command.error('error: name a table with --table, or --by tool-call');
+      else if (options.table === undefined)
+        command.error('error: name a table with --table, or --by tool-call');
       else await printTable(bundle, options.table, options);
     });
 }
@@ -114,7 +117,18 @@ function csvCell(cell: Cell): string {
 
 const maxTableRows = 1000;
 /** Of no use to the eye, or told by another column. */
-const hidden = new Set(['start_time', 'end_time', 'root_pid', 'syscall_thread', 'argv', 'path_inferred', 'codex_thread_id', 'event_count', 'file_type', 'new_ids']);
+const hidden = new Set([
+  'start_time',
+  'end_time',
+  'root_pid',
+  'syscall_thread',
+  'argv',
+  'path_inferred',
+  'codex_thread_id',
+  'event_count',
+  'file_type',
+  'new_ids',
+]);
 const cellWidth = 60;
 
 async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {

@@ -4,7 +4,9 @@ import { Command } from '../commander.js';
 
 export function showCommand(): Command {
   return new Command('show')
-    .description('tell a captured run as a timeline: prompts, tool calls and what they caused, answers, tokens')
+    .description(
+      'tell a captured run as a timeline: prompts, tool calls and what they caused, answers, tokens',
+    )
     .argument('<bundle>', 'directory that agsight capture wrote')
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();

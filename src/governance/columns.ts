@@ -2,7 +2,16 @@
 // apply on one host, and ours behind them. Times are microseconds since the Unix epoch, durations microseconds.
 
 /** How ClickHouse stores a column. */
-type ColumnType = 'Int64' | 'UInt64' | 'UInt32' | 'Int32' | 'UInt8' | 'String' | 'LowCardinality(String)' | 'Array(String)' | 'Array(UInt32)';
+type ColumnType =
+  | 'Int64'
+  | 'UInt64'
+  | 'UInt32'
+  | 'Int32'
+  | 'UInt8'
+  | 'String'
+  | 'LowCardinality(String)'
+  | 'Array(String)'
+  | 'Array(UInt32)';
 
 export interface Column {
   name: string;
@@ -84,7 +93,12 @@ export const tables = {
 
 export type TableName = keyof typeof tables;
 
-export const tableNames = ['file_agg', 'file_mgmt', 'proc_perm', 'proc_ops'] as const satisfies readonly TableName[];
+export const tableNames = [
+  'file_agg',
+  'file_mgmt',
+  'proc_perm',
+  'proc_ops',
+] as const satisfies readonly TableName[];
 
 /** CREATE TABLE statements for ClickHouse, into which the ndjson of each table loads (FORMAT JSONEachRow). */
 export function ddl(name: TableName): string {

@@ -214,7 +214,10 @@ function permissionRow(event: PermOpEvent, cause: Cause): Row {
   };
 }
 
-function lifecycleRow(event: Extract<EvidenceEvent, { kind: 'fork' | 'exec' | 'exit' }>, process: Process): Row {
+function lifecycleRow(
+  event: Extract<EvidenceEvent, { kind: 'fork' | 'exec' | 'exit' }>,
+  process: Process,
+): Row {
   return {
     ...common(event, event.kind),
     parent_pid: event.parentPid,

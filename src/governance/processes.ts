@@ -26,6 +26,7 @@ export interface Process {
   cause: Cause;
 }
 
+const rolloutThread = /\/rollout-[^/]*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$/;
 const unknownCause: Cause = { threadId: null, callId: null, by: null };
 
 export class Processes {
@@ -63,9 +64,11 @@ export class Processes {
   causeOf(event: EventBase, path?: string): Cause {
     const { cause } = this.of(event.pid);
     if (cause.callId !== null || path === undefined) return cause;
-    // The agent itself does it, as it does with patches.
+    // The agent itself does it, as it does with patches and with the file that it keeps of a thread.
     const call = this.#calls.ofPath(event.timeNs, path);
-    return call === undefined ? cause : { threadId: call.threadId, callId: call.id, by: 'path' };
+    if (call !== undefined) return { threadId: call.threadId, callId: call.id, by: 'path' };
+    const threadId = rolloutThread.exec(path)?.[1];
+    return threadId === undefined ? cause : { ...cause, threadId };
   }
 
   #fork(event: ForkEvent): Process {

@@ -66,7 +66,10 @@ function callEntry(call: ToolCallEffects): Entry {
   const effects = effectLines(call);
   const lines = effects
     .slice(0, maxEffects)
-    .map(({ what, result, how }) => `  ${what}: ${result}${how === 'environment' || how === '' ? '' : ` (by ${how})`}`);
+    .map(
+      ({ what, result, how }) =>
+        `  ${what}: ${result}${how === 'environment' || how === '' ? '' : ` (by ${how})`}`,
+    );
   if (effects.length > maxEffects) {
     lines.push(`  … and ${effects.length - maxEffects} more (agsight events --by tool-call has all)`);
   }

@@ -1,6 +1,7 @@
 // What each tool call of a bundle caused: its processes with their ends, the files that they changed, the
 // permissions that they touched. Holds all of it in memory, as a person wants to read it.
 
+import { AgsightError } from '../errors.js';
 import { renderTable } from '../render/table.js';
 import { singleLine } from '../render/terminal.js';
 import type { Row } from './columns.js';
@@ -19,7 +20,13 @@ interface EffectBase {
 export interface ProcessEffect extends EffectBase {
   parent_pid: number;
   /** What it ran, one after the other; empty for a fork that went on with its parent's program. */
-  commands: { cmdline: string; argv: readonly string[]; exec_path: string; cwd: string | null; errno: number }[];
+  commands: {
+    cmdline: string;
+    argv: readonly string[];
+    exec_path: string;
+    cwd: string | null;
+    errno: number;
+  }[];
   exit_code: number | null;
   signal: number | null;
 }
@@ -64,7 +71,11 @@ export interface BundleEffects {
   isSound: boolean;
 }
 
-/** @throws AgsightError `no-evidence` */
+/**
+ * What the tool calls of a bundle caused; of a bundle of Codex itself, which has no evidence, only the calls.
+ *
+ * @throws AgsightError `no-evidence` when there is no run either.
+ */
 export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   const runs = await loadRuns(bundle);
   const calls = new ToolCalls(runs);
@@ -73,7 +84,11 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   const rows = eventRows(bundle, calls, () => {
     isSound = false;
   });
-  for await (const row of rows) collector.add(row);
+  try {
+    for await (const row of rows) collector.add(row);
+  } catch (error) {
+    if (runs.length === 0 || !(error instanceof AgsightError) || error.code !== 'no-evidence') throw error;
+  }
   return { runs, calls: collector.calls, isSound };
 }
 
@@ -121,7 +136,7 @@ class Collector {
   #callOf(row: Row): ToolCallEffects | undefined {
     const { tool_call_id: id, codex_thread_id: threadId } = row;
     if (typeof id !== 'string') return undefined;
-    const thread = textOrNull(threadId ?? null);
+    const thread = textOrNull(threadId);
     const known = this.#known.get(thread, id);
     const key = `${thread} ${known?.id ?? id}`;
     let call = this.#calls.get(key);
@@ -148,12 +163,12 @@ class Collector {
       this.#running.set(pid, process);
     }
     if (row.event_type === 'exec') {
-      process.attribution = textOrNull(row.attribution ?? null);
+      process.attribution = textOrNull(row.attribution);
       process.commands.push({
         cmdline: text(row.cmdline),
         argv: texts(row.argv),
         exec_path: text(row.exec_path),
-        cwd: textOrNull(row.cwd ?? null),
+        cwd: textOrNull(row.cwd),
         errno: Number(row.errno),
       });
     } else if (row.event_type === 'exit') {
@@ -186,7 +201,7 @@ function base(row: Row): EffectBase {
     time: Number(row.time),
     pid: Number(row.pid),
     errno: Number(row.errno),
-    attribution: textOrNull(row.attribution ?? null),
+    attribution: textOrNull(row.attribution),
   };
 }
 
@@ -205,8 +220,9 @@ function fileEffect(row: Row): FileEffect {
 }
 
 const text = (cell: Row[string] | undefined): string => (typeof cell === 'string' ? cell : '');
-const textOrNull = (cell: Row[string]): string | null => (typeof cell === 'string' ? cell : null);
-const numberOrNull = (cell: Row[string] | undefined): number | null => (typeof cell === 'number' ? cell : null);
+const textOrNull = (cell: Row[string] | undefined): string | null => (typeof cell === 'string' ? cell : null);
+const numberOrNull = (cell: Row[string] | undefined): number | null =>
+  typeof cell === 'number' ? cell : null;
 const texts = (cell: Row[string] | undefined): string[] =>
   Array.isArray(cell) ? cell.filter((part) => typeof part === 'string') : [];
 const numbers = (cell: Row[string] | undefined): number[] =>
@@ -235,10 +251,7 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
   const lines: EffectLine[] = [
     ...call.processes.map((process) => ({
       time: process.time,
-      what: singleLine(
-        `process ${process.pid}: ${process.commands.map(({ cmdline, exec_path, errno }) => (errno === 0 ? cmdline : `${exec_path} (${errorName(errno)})`)).join(' → ') || 'fork'}`,
-        cellWidth,
-      ),
+      what: singleLine(`process ${process.pid}: ${describeCommand(process)}`, cellWidth),
       result:
         process.signal !== null
           ? `signal ${process.signal}`
@@ -247,7 +260,7 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
             : `exit ${process.exit_code}`,
       how: process.attribution ?? '',
     })),
-    ...call.files.map((file) => ({
+    ...call.files.filter(isTold).map((file) => ({
       time: file.time,
       what: singleLine(`${file.event_type} ${file.path}${describeTarget(file)}`, cellWidth),
       result: errorName(file.errno),
@@ -266,6 +279,18 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
   return lines.sort((a, b) => a.time - b.time);
 }
 
+/** Shells try one directory after the other, and a wrapper becomes what it wraps: the last success tells. */
+function describeCommand({ commands }: ProcessEffect): string {
+  const last = commands.findLast(({ errno }) => errno === 0) ?? commands.at(-1);
+  if (last === undefined) return 'fork';
+  return last.errno === 0 ? last.cmdline : `${last.exec_path} (${errorName(last.errno)})`;
+}
+
+/** What is written to a file that was opened is told by itself, and a device is no file. */
+function isTold({ event_type, errno, path }: FileEffect): boolean {
+  return event_type !== 'open' || (errno !== 0 && !path.startsWith('/dev/'));
+}
+
 function describeTarget({ event_type, target, mode, uid, gid, bytes }: FileEffect): string {
   if (target !== null) return ` → ${target}`;
   if (event_type === 'chown') return ` to ${ownerName(uid)}:${ownerName(gid)}`;
@@ -277,7 +302,7 @@ const unchangedId = 0xffff_ffff;
 const ownerName = (id: number | null): string => (id === null || id === unchangedId ? '' : String(id));
 
 function errorName(errno: number): string {
-  return errno === 0 ? 'ok' : systemErrorNames.get(errno) ?? `errno ${errno}`;
+  return errno === 0 ? 'ok' : (systemErrorNames.get(errno) ?? `errno ${errno}`);
 }
 
 /** The errors of Linux that file and permission calls give, by number: the host that reads may be another system. */

@@ -118,7 +118,11 @@ export class ToolCalls {
 
   /** A patch may make the directories above a file too. */
   #name(call: KnownCall, path: string): void {
-    for (let part = path.trim(); part !== '' && part !== '.'; part = part.slice(0, Math.max(part.lastIndexOf('/'), 0))) {
+    for (
+      let part = path.trim();
+      part !== '' && part !== '.';
+      part = part.slice(0, Math.max(part.lastIndexOf('/'), 0))
+    ) {
       const name = lastComponent(part);
       const named = this.#byName.get(name) ?? [];
       named.push({ call, path: part });
@@ -157,7 +161,8 @@ function stringsOf(value: unknown, name = '', found = new Map<string, string>())
       }
     }
   } else if (Array.isArray(value)) {
-    if (name === 'command' && value.every((part) => typeof part === 'string')) found.set(name, value.join(' '));
+    if (name === 'command' && value.every((part) => typeof part === 'string'))
+      found.set(name, value.join(' '));
     for (const part of value) stringsOf(part, `${name}[]`, found);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, part] of Object.entries(value)) stringsOf(part, key, found);
