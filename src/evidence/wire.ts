@@ -69,7 +69,7 @@ export interface WireIo {
   accessPermission: number;
 }
 
-export interface WireFileOp {
+interface WireFileOp {
   opType: number;
   pid: number;
   uid: number;
@@ -79,7 +79,7 @@ export interface WireFileOp {
   filename: Bytes;
 }
 
-export interface WirePermOp {
+interface WirePermOp {
   opType: number;
   pid: number;
   oldUid: number;
@@ -112,7 +112,7 @@ export interface WireOperation {
   port: number;
 }
 
-export interface WireContent {
+interface WireContent {
   path: Bytes;
   inode: Uint64;
   device: number;

@@ -45,7 +45,7 @@ export async function* eventRows(
 }
 
 /** The reducers of the four tables together, since a change to a file ends the rows of its reads and writes. */
-export class EventReducer {
+class EventReducer {
   readonly #processes: Processes;
   readonly #aggregator = new FileAggregator();
   readonly #lifetimes = new FileLifetimes();

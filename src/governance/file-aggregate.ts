@@ -16,7 +16,7 @@ export interface FileAggregate {
   offset: number;
 }
 
-export const idleGapNs = 100_000_000n;
+const idleGapNs = 100_000_000n;
 /** DeepFlow flushes its reducer that often. */
 const flushNs = 3_000_000_000n;
 const maxOpen = 65_536;

@@ -9,7 +9,7 @@ import type { ToolCalls } from './tool-calls.js';
  * runs. Inferred: `ancestry` from the process that started it, `command` because the call asked for just this command,
  * `time` because no other call of the thread was running, `path` because the call named the file.
  */
-export type Attribution = 'environment' | 'ancestry' | 'command' | 'time' | 'path';
+type Attribution = 'environment' | 'ancestry' | 'command' | 'time' | 'path';
 
 export interface Cause {
   threadId: string | null;

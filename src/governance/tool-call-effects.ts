@@ -17,7 +17,7 @@ interface EffectBase {
   attribution: string | null;
 }
 
-export interface ProcessEffect extends EffectBase {
+interface ProcessEffect extends EffectBase {
   parent_pid: number;
   /** What it ran, one after the other; empty for a fork that went on with its parent's program. */
   commands: {
@@ -31,7 +31,7 @@ export interface ProcessEffect extends EffectBase {
   signal: number | null;
 }
 
-export interface FileEffect extends EffectBase {
+interface FileEffect extends EffectBase {
   event_type: string;
   path: string;
   /** rename, link: the new path; symlink: what it says. */
@@ -42,7 +42,7 @@ export interface FileEffect extends EffectBase {
   bytes: number;
 }
 
-export interface PermissionEffect extends EffectBase {
+interface PermissionEffect extends EffectBase {
   event_type: string;
   new_ids: readonly number[];
   capabilities: string | null;
