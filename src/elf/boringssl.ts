@@ -1,6 +1,6 @@
 // SSL_write and SSL_read of a static BoringSSL in x86-64 programs such as Bun, by byte patterns. Its functions
 // report errors under the name of their file only, and such programs may come without frames: what confirms a
-// match is that its code names the file.
+// match is that its code names the file, and the reasons that it reports.
 
 import type { AddressMap } from './address-map.js';
 import type { BinaryFile } from './file.js';
@@ -14,10 +14,6 @@ export const boringsslNeedle = Buffer.from('ssl/ssl_lib.cc\0');
 const patterns = {
   read: ['554889e5 4157 4156 53 50 4883bf9800000000 74'],
   write: ['554889e5 4157 4156 4155 4154 53 4883ec18 4189d7 4989f6 4889fb'],
-  handshake: [
-    '554889e5 4157 4156 4155 4154 53 4883ec28 4989fc 488b4730',
-    '554889e5 4157 4156 53 50 4c8b7f30 4983bf1801000000 74',
-  ],
 };
 const needles = Object.fromEntries(
   Object.entries(patterns).map(([name, texts]) => [
@@ -28,8 +24,14 @@ const needles = Object.fromEntries(
 
 /** Compilers start functions at multiples of this. */
 const alignment = 16;
-/** SSL_write follows SSL_read within this many bytes, and no function of either is longer. */
+/** SSL_write follows SSL_read within this many bytes where the linker keeps the order of the source. */
 const maxDistance = 0x1000;
+/** Of a function that is looked into. */
+const maxFunctionBytes = 0x400;
+/** Why SSL_write may fail, of BoringSSL's ssl.h: not begun, and a negative length. No other function reports both. */
+const writeReasons = [226, 111];
+/** SSL_do_handshake's own: neither connect nor accept was chosen. SSL_write calls it. */
+const handshakeReason = 134;
 const maxPathBytes = 64;
 
 export interface BoringsslInput {
@@ -56,12 +58,27 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
       .flatMap((needle) => found.get(needle) ?? [])
       .filter((offset) => (map.toVaddr(offset) ?? 1) % alignment === 0)
       .sort((a, b) => a - b);
+  const texts = addressSet(
+    places.flatMap((place) => {
+      const vaddr = map.toVaddr(place);
+      return vaddr === undefined ? [] : [{ first: vaddr - pathBefore(file, place), last: vaddr }];
+    }),
+  );
+  const codeAt = (offset: number) => file.read(offset, Math.min(maxFunctionBytes, file.size - offset));
+  const isConfirmed = (offset: number) =>
+    machine.addressesTaken(codeAt(offset), map.toVaddr(offset) ?? 0, texts).length > 0;
+  const reports = (offset: number, reasons: readonly number[]) =>
+    reasons.every((reason) => machine.passesThird(codeAt(offset), reason));
+
   const reads = startsOf('read');
   const [read] = reads;
-  const near =
-    read === undefined ? [] : startsOf('write').filter((at) => at > read && at - read < maxDistance);
-  const [write] = near;
-  if (reads.length > 1 || near.length > 1) {
+  const writes = startsOf('write');
+  const near = writes.filter((at) => read !== undefined && at > read && at - read < maxDistance);
+  // A linker may put often used functions first: then SSL_write is known by what it reports.
+  const candidates =
+    near.length > 0 ? near : writes.filter((at) => isConfirmed(at) && reports(at, writeReasons));
+  const [write] = candidates;
+  if (reads.length > 1 || candidates.length > 1) {
     return {
       functions: [],
       records: eachRecordLibrary(() => null),
@@ -75,20 +92,14 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
       reasons: ['no known byte pattern of its BoringSSL'],
     };
   }
-  const handshakes = startsOf('handshake');
-  const handshake = handshakes.length === 1 ? handshakes[0] : handshakes.filter((at) => at < read).at(-1);
-
-  const texts = addressSet(
-    places.flatMap((place) => {
-      const vaddr = map.toVaddr(place);
-      return vaddr === undefined ? [] : [{ first: vaddr - pathBefore(file, place), last: vaddr }];
-    }),
+  const called = machine.branches(codeAt(write), map.toVaddr(write) ?? 0).flatMap(({ target, isCall }) => {
+    const offset = isCall && target % alignment === 0 ? map.toOffset(target) : undefined;
+    return offset !== undefined && map.isCode(offset) ? [offset] : [];
+  });
+  const [handshake, ...others] = new Set(
+    called.filter((at) => isConfirmed(at) && reports(at, [handshakeReason])),
   );
-  const isConfirmed = (offset: number) => {
-    const length = Math.min(maxDistance, file.size - offset);
-    const code = file.read(offset, length);
-    return machine.addressesTaken(code, map.toVaddr(offset) ?? 0, texts).length > 0;
-  };
+
   const asFunction = (name: TlsFunction['name'], offset: number): TlsFunction => ({
     name,
     isEx: false,
@@ -99,7 +110,7 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
     functions: [
       asFunction('ssl_write', write),
       asFunction('ssl_read', read),
-      ...(handshake === undefined ? [] : [asFunction('ssl_do_handshake', handshake)]),
+      ...(handshake === undefined || others.length > 0 ? [] : [asFunction('ssl_do_handshake', handshake)]),
     ],
     records: eachRecordLibrary(() => null),
     reasons: [],

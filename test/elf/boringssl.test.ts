@@ -11,7 +11,8 @@ function asmFunction(name: string, hex: string, body = 'ret', hasFrame = false):
 const namesFile = 'lea .Lfile(%rip), %rcx\\nret';
 const read = '554889e5 4157 4156 53 50 4883bf9800000000 7400';
 const write = '554889e5 4157 4156 4155 4154 53 4883ec18 4189d7 4989f6 4889fb';
-const handshake = '554889e5 4157 4156 53 50 4c8b7f30 4983bf1801000000 7400';
+const handshake = '554889e5 4157';
+const reports = (reason: number) => `mov $${reason}, %edx\\n`;
 const file = 'asm(".section .rodata\\n.Lfile: .asciz \\"vendor/boringssl/ssl/ssl_lib.cc\\"\\n.text\\n");';
 const main = 'int main(void) { return 0; }';
 const noFrames = ['-fno-toplevel-reorder', '-fno-asynchronous-unwind-tables', '-fno-unwind-tables'];
@@ -34,9 +35,9 @@ describe.runIf(process.arch === 'x64')('BoringSSL', () => {
   ])('is found %s', (_, flags, hasFrame) => {
     const { path, offsets } = build(
       [
-        asmFunction('SSL_do_handshake', handshake, namesFile, hasFrame),
+        asmFunction('SSL_do_handshake', handshake, `${reports(134)}${namesFile}`, hasFrame),
         asmFunction('SSL_read', read, namesFile, hasFrame),
-        asmFunction('SSL_write', write, namesFile, hasFrame),
+        asmFunction('SSL_write', write, `call SSL_do_handshake\\n${namesFile}`, hasFrame),
       ],
       flags,
     );
@@ -74,6 +75,19 @@ describe.runIf(process.arch === 'x64')('BoringSSL', () => {
       asmFunction('other', '90', namesFile),
     ]);
     expect(inspect(path).tls).toMatchObject([{ version: 'BoringSSL', confidence: 'low' }]);
+  });
+
+  it('is found where the linker has moved its functions apart, by what SSL_write reports', () => {
+    const before = asmFunction('SSL_write', write, `${reports(226)}${reports(111)}${namesFile}`);
+    const other = asmFunction('other', write, `${reports(226)}${namesFile}\\n.skip 0x2000, 0x90`);
+    const { path, offsets } = build([before, other, asmFunction('SSL_read', read, namesFile)]);
+    expect(inspect(path).tls).toMatchObject([
+      {
+        tier: 'pattern',
+        confidence: 'high',
+        offsets: { ssl_write: offsets.get('SSL_write'), ssl_read: offsets.get('SSL_read') },
+      },
+    ]);
   });
 
   it.each([
