@@ -1,6 +1,6 @@
 // The processes of a capture, told apart by pid and start, since pids come again. Owns who descends from whom
 // and the environment that tells a process's thread; what they sent is captured-exchanges.ts.
-import type { EvidenceEvent, ExecEvent } from '../evidence/event.js';
+import type { EvidenceEvent, ExecEvent, SocketEvent } from '../evidence/event.js';
 
 export interface CapturedProcess {
   pid: number;
@@ -14,11 +14,14 @@ export interface CapturedProcess {
   exec: { path: string; argv: readonly string[] } | undefined;
   /** CODEX_THREAD_ID of its environment: the thread whose tool call it is part of. */
   environmentThread: string | undefined;
+  /** TCP ports that it has listened on; undefined when the evidence holds no sockets at all. */
+  ports: number[] | undefined;
 }
 
 export class CapturedProcesses {
   readonly #all: CapturedProcess[] = [];
   readonly #running = new Map<number, CapturedProcess>();
+  #hasSockets = false;
 
   get all(): readonly CapturedProcess[] {
     return this.#all;
@@ -40,6 +43,9 @@ export class CapturedProcesses {
         this.#running.delete(event.pid);
         return;
       }
+      case 'socket':
+        this.#socket(event);
+        return;
       default:
     }
   }
@@ -57,6 +63,16 @@ export class CapturedProcesses {
     process.environmentThread = event.environment.CODEX_THREAD_ID;
   }
 
+  #socket({ pid, operation, local }: SocketEvent): void {
+    if (!this.#hasSockets) {
+      this.#hasSockets = true;
+      for (const process of this.#all) process.ports = [];
+    }
+    if (operation !== 'listen') return;
+    const { ports } = this.of(pid);
+    if (ports?.includes(local.port) === false) ports.push(local.port);
+  }
+
   #begin(pid: number, startedNs: bigint | undefined, parentPid: number | undefined): CapturedProcess {
     const process: CapturedProcess = {
       pid,
@@ -66,6 +82,7 @@ export class CapturedProcesses {
       parent: parentPid === undefined ? undefined : this.#running.get(parentPid),
       exec: undefined,
       environmentThread: undefined,
+      ports: this.#hasSockets ? [] : undefined,
     };
     this.#all.push(process);
     this.#running.set(pid, process);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isCodex } from '../../src/sessions/agent-role.js';
 import { readSessionMap } from '../../src/sessions/session-map.js';
-import { captureEnd, captureStart, execEvent } from '../support/wire.js';
+import { captureEnd, captureStart, execEvent, socketEvent } from '../support/wire.js';
 import { at, exchange, makeCapture } from './captures.js';
 import { idAt } from './rollouts.js';
 
@@ -64,6 +64,29 @@ describe('the role of a process', () => {
       expect.stringMatching(/no other/),
       expect.stringMatching(/ran before the capture began/),
       null,
+    ]);
+  });
+
+  it('is certain where the evidence holds sockets', async () => {
+    const listen = (pid: number, ms: number, port: number) =>
+      socketEvent(at(ms), { pid, operation: 'listen', local: { address: '127.0.0.1', port } });
+    const { bundle } = makeCapture([
+      captureStart(at(-1)),
+      start(10, 0, ['codex', 'app-server']),
+      listen(10, 1, 4500),
+      listen(10, 2, 4501),
+      listen(10, 3, 4500),
+      start(11, 4, ['codex', 'exec'], 10),
+      start(20, 5, ['codex', 'exec', '--listen', 'ws://x']),
+      captureEnd(at(60)),
+    ]);
+    const { processes } = await readSessionMap([bundle]);
+    expect(
+      processes.map(({ pid, role, role_certain, role_because }) => [pid, role, role_certain, role_because]),
+    ).toEqual([
+      [10, 'gateway', true, 'it listens on port 4500, 4501'],
+      [11, 'worker', true, 'process 10 of the same agent started it; it listens on no port'],
+      [20, 'client', true, 'no other process of the agent started it; it listens on no port'],
     ]);
   });
 });

@@ -9,6 +9,7 @@ import type {
   EvidenceEvent,
   ExecEvent,
   ExitEvent,
+  SocketEvent,
   TlsEvent,
 } from '../../src/evidence/event.js';
 import type { modelVisibleFacts } from '../e2e/model-visible-facts.js';
@@ -192,6 +193,24 @@ export function execEvent(timeNs: bigint, fields: Partial<ExecEvent>): ExecEvent
     argv: ['/bin/bash'],
     argvMissing: 0,
     environment: {},
+    ...fields,
+  };
+}
+
+export function socketEvent(timeNs: bigint, fields: Partial<SocketEvent>): SocketEvent {
+  return {
+    ...codex,
+    kind: 'socket',
+    timeNs,
+    operation: 'connect',
+    connection: 1n,
+    carries: 0n,
+    local: { address: '127.0.0.1', port: 40_000 },
+    remote: { address: '127.0.0.1', port: 443 },
+    content: 'unknown',
+    sent: 0,
+    received: 0,
+    errno: 0,
     ...fields,
   };
 }
