@@ -56,7 +56,9 @@ export function routeExchanges(
     exchange(head, where) {
       const isResponses = pathOf(head.target).endsWith('/responses');
       const isCompaction = pathOf(head.target).endsWith('/responses/compact');
-      if ((isResponses || isCompaction) && head.method === 'POST') {
+      // What cannot be told by its path is told by its body.
+      const isUnknown = head.target === '' && head.isPartial === true;
+      if ((isResponses || isCompaction || isUnknown) && head.method === 'POST') {
         const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
         begun(call);
         return new HttpCallObserver(call, anomalies);

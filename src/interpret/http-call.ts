@@ -82,7 +82,9 @@ export class HttpCallObserver implements ExchangeObserver {
     this.#stream = undefined;
     this.#responseText.drop();
     if (call.end !== undefined) return;
-    if (this.#hasGap || end.how === 'damaged') call.lost();
+    if (this.#responseBody === undefined) {
+      call.ended({ kind: 'http-error', error: 'stream was reset before its response' });
+    } else if (this.#hasGap || end.how === 'damaged') call.lost();
     else if (end.how === 'cut') call.cut();
     else call.over(end.how === 'aborted' ? 'stream was reset' : 'stream ended without a final event');
   }

@@ -15,7 +15,7 @@ export type CallEnd =
   | { kind: 'completed' }
   /** The server ended it without success, or the stream ended without a final event. */
   | { kind: 'failed'; error: string }
-  /** An HTTP error: the client may send the same request again. */
+  /** An HTTP error, or no response at all: the client may send the same request again. */
   | { kind: 'http-error'; error: string }
   /** Bytes of the response are missing or cannot be read. */
   | { kind: 'unknown' };

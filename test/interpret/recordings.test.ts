@@ -54,7 +54,8 @@ const differences: Record<string, (expected: Facts) => void> = {
   },
 };
 
-differences['agents-ws'] = (expected) => differences.agents?.(expected);
+for (const name of ['agents-ws', 'agents-h2'])
+  differences[name] = (expected) => differences.agents?.(expected);
 
 /** Over a WebSocket the id of an inference is not on the wire: it is compared as that of the same response. */
 function withIdsOf(told: Facts, expected: Facts): Facts {

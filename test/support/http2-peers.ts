@@ -100,3 +100,19 @@ export function frame(
   header.writeUInt32BE(stream, 5);
   return Buffer.concat([header, bytes]);
 }
+
+/** A header block of literal fields; they are not added to the table. */
+export function literalFields(fields: Record<string, string>): Buffer {
+  const text = (value: string): Buffer[] => {
+    const bytes = Buffer.from(value);
+    const length = bytes.length < 127 ? [bytes.length] : [127, ...sevenBits(bytes.length - 127)];
+    return [Buffer.from(length), bytes];
+  };
+  return Buffer.concat(
+    Object.entries(fields).flatMap(([name, value]) => [Buffer.from([0]), ...text(name), ...text(value)]),
+  );
+}
+
+function sevenBits(value: number): number[] {
+  return value < 128 ? [value] : [(value & 0x7f) | 0x80, ...sevenBits(value >> 7)];
+}
