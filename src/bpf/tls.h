@@ -101,8 +101,12 @@ static __always_inline struct connection *find_connection(struct connection_key 
 }
 
 /* What a thread decrypts came over the socket that it received from last. */
-static __always_inline void bind_to_socket(struct connection *connection)
+static __always_inline void bind_to_socket(struct connection *connection, __u64 cookie)
 {
+	/* OpenSSL may hand out what it received long ago; a connection of its stays on its socket. */
+	if (connection->socket && !(cookie & COOKIE_AEAD))
+		return;
+
 	__u64 id = bpf_get_current_pid_tgid();
 	struct socket_place *place = bpf_map_lookup_elem(&last_sockets, &id);
 	struct socket_state *state;
@@ -131,7 +135,7 @@ static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 
 	}
 	call->connection = connection->id;
 	if (call->cookie & COOKIE_RECEIVE)
-		bind_to_socket(connection);
+		bind_to_socket(connection, call->cookie);
 	/* Counted before the copy, so that what the ring cannot take shows as a gap. */
 	call->offset = __sync_fetch_and_add(&connection->offset[call->cookie & COOKIE_RECEIVE], length);
 	call->length = length < CALL_LIMIT_BYTES ? length : CALL_LIMIT_BYTES;

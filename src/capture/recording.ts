@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
 import { AgsightError } from '../errors.js';
-import type { EventBase } from '../evidence/event.js';
+import type { EventBase, RecordedSource } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { version } from '../version.js';
@@ -111,6 +111,7 @@ export class Recording {
         ...this.#clocks,
         salt: randomBytes(32),
         targetPids: [...pids],
+        recorded: this.#recorded(),
         command: 'command' in target ? [...target.command] : [],
       });
       if (command === undefined) for (const found of summary.targets) this.#describeTarget(found, writer);
@@ -130,6 +131,12 @@ export class Recording {
       this.#fillSummary(summary, writer);
       closeInOrder(writer, () => writeSummary(output, summary));
     }
+  }
+
+  #recorded(): RecordedSource[] {
+    const isRefused = this.#program.operationsRefused !== undefined;
+    const files = this.#options.files === false ? [] : (['files'] as const);
+    return ['processes', 'tls', ...(isRefused ? [] : (['sockets', ...files] as const))];
   }
 
   /** What a running target was doing when the capture began, which is not seen whole. */

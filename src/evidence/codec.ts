@@ -11,6 +11,7 @@ import type {
   ForkEvent,
   LossEvent,
   MissingReason,
+  RecordedSource,
   TlsEvent,
 } from './event.js';
 import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
@@ -39,6 +40,13 @@ export interface UnknownEvent {
 const PROC_LIFECYCLE_EVENT = 4;
 const DIRECTIONS: readonly Direction[] = ['send', 'receive'];
 const LIFECYCLE_KINDS = [undefined, 'fork', 'exec', 'exit'] as const;
+const RECORDED_SOURCES: readonly (RecordedSource | undefined)[] = [
+  undefined,
+  'processes',
+  'tls',
+  'sockets',
+  'files',
+];
 const MISSING_REASONS: readonly (MissingReason | undefined)[] = [undefined, 'over-limit', 'unreadable'];
 
 /**
@@ -145,6 +153,7 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
           monotonicNs: toUint64(event.monotonicNs),
           realtimeNs: toUint64(event.realtimeNs),
           command: event.command.map(toBytes),
+          recorded: event.recorded.map((source) => RECORDED_SOURCES.indexOf(source)),
         },
       };
     case 'loss':
@@ -215,6 +224,7 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
       realtimeNs: toBigint(start.realtimeNs),
       salt: new Uint8Array(start.salt),
       targetPids: [...start.targetPids],
+      recorded: start.recorded.flatMap((source) => RECORDED_SOURCES[source] ?? []),
       command: start.command.map(toText),
     };
   }

@@ -235,6 +235,9 @@ export type SocketContent = 'unknown' | 'http' | 'tls' | 'served' | 'other' | 'n
 /** By this process, or by the other side, a broken connection included. */
 export type SocketEnding = 'here' | 'there';
 
+/** `sockets` are the TCP connections and listeners with their plain HTTP, `files` the operations on files and permissions. */
+export type RecordedSource = 'processes' | 'tls' | 'sockets' | 'files';
+
 export interface CaptureStartEvent extends EventBase {
   kind: 'capture-start';
   formatVersion: number;
@@ -248,6 +251,8 @@ export interface CaptureStartEvent extends EventBase {
   /** 32 random bytes, the salt of every redaction hash made from this evidence. */
   salt: Uint8Array;
   targetPids: number[];
+  /** What the kernel let us record: anything else is missing because nobody looked. Empty in older evidence. */
+  recorded: RecordedSource[];
   command: string[];
 }
 

@@ -159,6 +159,7 @@ interface WireCaptureStart {
   realtimeNs: Uint64;
   salt: Bytes;
   targetPids: number[];
+  recorded: number[];
   command: Bytes[];
 }
 

@@ -1,8 +1,9 @@
 // All connections of a capture: which bytes of the evidence are whose. OpenSSL's pieces name their connection; what an
 // AEAD implementation sees is one direction each, put together by pairing.ts. Owns the contexts and their reuse.
 
-import type { TlsEvent } from '../evidence/event.js';
+import type { SocketEvent, TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
+import type { Close } from '../protocol/http1.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
 import type { ExchangeRouter } from './observer.js';
@@ -19,8 +20,8 @@ const NEW_SESSION_TICKET = 4;
 interface Channel {
   readonly pid: number;
   push(event: TlsEvent): void;
-  /** The process is gone, or no more evidence comes. */
-  finish(how: { ended: boolean; timeNs: bigint }): void;
+  /** The connection is closed, the process is gone, or no more evidence comes. */
+  finish(how: { ended: boolean; timeNs: bigint; close?: Close }): void;
 }
 
 export class Connections {
@@ -44,6 +45,17 @@ export class Connections {
       this.#channels.set(key, channel);
     }
     channel.push(event);
+  }
+
+  /** A socket was closed: what was under way on it, or on the TLS connection that it carried, ends. */
+  closed({ connection, carries, endedBy, errno, timeNs }: SocketEvent): void {
+    const isPlain = carries === 0n;
+    // The end of a TLS connection is told within it: what comes from outside is no end that can be relied on.
+    const byServer: Close = isPlain && errno === 0 ? 'seen' : 'broken';
+    const close = endedBy === 'there' ? byServer : 'unseen';
+    const keys = isPlain ? [`${connection}`] : [`${carries}`, `${carries} receive`];
+    for (const key of keys) this.#channels.get(key)?.finish({ ended: true, timeNs, close });
+    if (isPlain) this.#channels.delete(`${connection}`);
   }
 
   /** The process is gone: what was under way on its connections ends. */
@@ -91,6 +103,7 @@ class WholeConnection implements Channel {
   readonly #requests: RequestStream;
   readonly #responses: ResponseStream;
   readonly #streams: Record<Direction, ByteStream>;
+  #isOver = false;
 
   constructor({ pid, connection }: TlsEvent, route: ExchangeRouter, anomalies: Anomalies) {
     this.pid = pid;
@@ -113,11 +126,13 @@ class WholeConnection implements Channel {
     else stream.push(event.offset, event.data);
   }
 
-  finish({ ended, timeNs }: { ended: boolean; timeNs: bigint }): void {
+  finish({ ended, timeNs, close }: { ended: boolean; timeNs: bigint; close?: Close }): void {
+    if (this.#isOver) return;
+    this.#isOver = ended;
     for (const stream of [this.#requests, this.#responses]) {
       if (!ended) continue;
       stream.timeNs = timeNs;
-      stream.finish();
+      stream.finish(stream === this.#responses ? close : 'unseen');
     }
     this.#requests.giveUp();
     reportLosses(this.#anomalies, this.#requests.where, this.#streams.send);
@@ -161,10 +176,10 @@ class AeadContext implements Channel {
     else this.#records.push(offset, data, additionalData);
   }
 
-  finish({ ended, timeNs }: { ended: boolean; timeNs: bigint }): void {
+  finish({ ended, timeNs, close = 'unseen' }: { ended: boolean; timeNs: bigint; close?: Close }): void {
     if (ended) {
       this.#timeNs = timeNs;
-      this.#end('unseen');
+      this.#end(close);
     }
     reportLosses(this.#anomalies, this.#where, this.#records);
     const { foreign } = this.#records;
@@ -182,7 +197,7 @@ class AeadContext implements Channel {
     return this.#stream;
   }
 
-  #end(close: 'seen' | 'unseen'): void {
+  #end(close: Close): void {
     if (this.#stream !== undefined) this.#stream.timeNs = this.#timeNs;
     this.#stream?.finish(close);
     this.#stream = undefined;

@@ -3,7 +3,7 @@
 // response-stream.ts.
 
 import type { ByteSink } from '../protocol/byte-stream.js';
-import type { Http1Decoder, LossReason } from '../protocol/http1.js';
+import type { Close, Http1Decoder, LossReason } from '../protocol/http1.js';
 import type { Http2Decoder, Http2Flaw } from '../protocol/http2.js';
 import { startsWithFrames } from '../protocol/http2-frame.js';
 import { startsWithObject, WebSocketDecoder } from '../protocol/websocket.js';
@@ -86,13 +86,13 @@ export abstract class Direction implements ByteSink {
   }
 
   /** The connection is over, at the latest: what was under way ends here. */
-  finish(close: 'seen' | 'unseen' = 'unseen'): void {
+  finish(close: Close = 'unseen'): void {
     this.#settle();
     this.#isFinished = true;
     this.http1.finish(close);
-    this.http2?.finish();
+    this.http2?.finish(close);
     this.socket?.finish();
-    this.#tellClose?.(close === 'seen' ? 'told' : 'gone');
+    this.#tellClose?.(close === 'unseen' ? 'gone' : 'told');
   }
 
   /** Whether `bytes` are the beginning of another connection, in the place of this one. */

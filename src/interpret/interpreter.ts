@@ -56,6 +56,9 @@ export class Interpreter {
       case 'tls':
         this.#connections.push(event);
         return;
+      case 'socket':
+        if (event.operation === 'close') this.#connections.closed(event);
+        return;
       case 'exec':
         this.#processes.exec(event);
         return;

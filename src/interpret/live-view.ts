@@ -1,7 +1,7 @@
 // What a capture has seen so far, while it runs: numbers, and each exchange as it ends. A view only: where it cannot
 // keep up it leaves evidence out and says how much, and the interpretation of the whole evidence comes later.
 
-import type { EvidenceEvent, ExitEvent, TlsEvent } from '../evidence/event.js';
+import type { EvidenceEvent, ExitEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
 import { Anomalies } from './anomalies.js';
 import { Connections } from './connections.js';
 import { type Exchange, OtherExchange, routeExchanges, summarize } from './exchange.js';
@@ -36,7 +36,7 @@ const eventBytes = 256;
 /** How long looking at the evidence may keep what records it from its work. */
 const sliceMs = 4;
 
-type Waiting = TlsEvent | ExitEvent;
+type Waiting = TlsEvent | SocketEvent | ExitEvent;
 
 export class LiveView {
   readonly #ended: (exchange: Exchange) => void;
@@ -93,6 +93,9 @@ export class LiveView {
         return;
       case 'file-io':
         if (event.operation === 'write') this.#change(event.path);
+        return;
+      case 'socket':
+        if (event.operation === 'close') this.#wait(event);
         return;
       case 'exit':
         this.#running.delete(event.pid);
@@ -152,6 +155,10 @@ export class LiveView {
     if (event.kind === 'exit') {
       this.#connections.exit(event.pid, event.timeNs);
       this.#endAll(event.pid);
+      return;
+    }
+    if (event.kind === 'socket') {
+      this.#connections.closed(event);
       return;
     }
     this.#waitingBytes -= event.data.length + eventBytes;

@@ -4,6 +4,7 @@
 import {
   type Http1Decoder,
   type Http1Handler,
+  type MessageEnd,
   requestDecoder,
   startsWithRequest,
 } from '../protocol/http1.js';
@@ -78,6 +79,16 @@ export class RequestStream extends Direction {
   responsesLost(): void {
     this.#areResponsesLost = true;
     if (this.#outstanding.length > 1) this.#dropOutstanding(1);
+  }
+
+  /** The server is gone: the requests whose responses have not begun get none. */
+  unanswered(end: MessageEnd): void {
+    const waiting = [...this.#outstanding.splice(0), ...this.#streams.values()];
+    for (const exchange of waiting) {
+      if ('isAnswered' in exchange && exchange.isAnswered) continue;
+      exchange.observer.responseEnd(end, this.timeNs);
+    }
+    this.#streams.clear();
   }
 
   /** Another protocol has taken over, as the other direction has seen. */

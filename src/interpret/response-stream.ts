@@ -2,6 +2,7 @@
 // and the WebSocket that one of them may open.
 
 import {
+  type Close,
   type Http1Decoder,
   type Http1Handler,
   type MessageEnd,
@@ -58,6 +59,13 @@ export class ResponseStream extends Direction {
   /** Who sent the request that was answered last. */
   get partner(): RequestStream | undefined {
     return this.#partner;
+  }
+
+  /** A server that is gone answers none of the requests that wait for it. */
+  override finish(close: Close = 'unseen'): void {
+    const isFirst = !this.isFinished;
+    super.finish(close);
+    if (close !== 'unseen' && isFirst) this.#partner?.unanswered(NO_MESSAGE);
   }
 
   /** The first frame of a server are its settings. */

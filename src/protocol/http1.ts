@@ -36,6 +36,9 @@ export interface MessageEnd {
   trailers: HeaderFields;
 }
 
+/** How a connection ended: its sender said so, its sender was gone before, or nobody knows, or nobody cares any more. */
+export type Close = 'seen' | 'broken' | 'unseen';
+
 export interface Http1Handler<Head> {
   head(head: Head): void;
   /** Bytes of the body of the message begun last. The view is reused: copy to keep. */
@@ -172,11 +175,12 @@ export class Http1Decoder<Head> {
   }
 
   /**
-   * The connection is over: the message that is still open is cut, also one whose body goes on until the close,
-   * unless the close was `seen`. Harmless when called twice.
+   * The connection is over, and with it the message that is still open: one whose body goes on until the close is whole
+   * when the close was `seen`. Harmless when called twice.
    */
-  finish(close: 'seen' | 'unseen' = 'unseen'): void {
-    if (this.#inMessage()) this.#end(close === 'seen' && this.#state === 'open-body' ? 'whole' : 'cut');
+  finish(close: Close = 'unseen'): void {
+    const isWhole = close === 'seen' && this.#state === 'open-body';
+    if (this.#inMessage()) this.#end(isWhole ? 'whole' : close === 'unseen' ? 'cut' : 'aborted');
     this.#state = 'upgraded';
   }
 

@@ -6,7 +6,7 @@
 import type { ByteSink } from './byte-stream.js';
 import { GrowingBuffer } from './growing-buffer.js';
 import { type HeaderBlock, HpackDecoder } from './hpack.js';
-import type { LossReason, MessageEnd } from './http1.js';
+import type { Close, LossReason, MessageEnd } from './http1.js';
 import { field, type HeaderFields, type RequestHead, type ResponseHead } from './http1-head.js';
 import {
   FLAG,
@@ -160,9 +160,10 @@ export class Http2Decoder<Head> implements ByteSink {
     if (this.#left === 0) this.#endFrame();
   }
 
-  /** The connection is over: messages that are still open are cut. */
-  finish(): void {
-    for (const stream of [...this.#messages.keys()]) this.#end(stream, 'cut');
+  /** The connection is over, and with it the messages that are still open. */
+  finish(close: Close = 'unseen'): void {
+    for (const stream of [...this.#messages.keys()])
+      this.#end(stream, close === 'unseen' ? 'cut' : 'aborted');
     this.#state = 'over';
   }
 

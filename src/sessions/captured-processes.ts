@@ -14,14 +14,14 @@ export interface CapturedProcess {
   exec: { path: string; argv: readonly string[] } | undefined;
   /** CODEX_THREAD_ID of its environment: the thread whose tool call it is part of. */
   environmentThread: string | undefined;
-  /** TCP ports that it has listened on; undefined when the evidence holds no sockets at all. */
+  /** TCP ports that it has listened on; undefined when the capture did not record that. */
   ports: number[] | undefined;
 }
 
 export class CapturedProcesses {
   readonly #all: CapturedProcess[] = [];
   readonly #running = new Map<number, CapturedProcess>();
-  #hasSockets = false;
+  #arePortsKnown = false;
 
   get all(): readonly CapturedProcess[] {
     return this.#all;
@@ -37,6 +37,9 @@ export class CapturedProcesses {
       }
       case 'exec':
         this.#exec(event);
+        return;
+      case 'capture-start':
+        this.#arePortsKnown = event.recorded.includes('sockets');
         return;
       case 'exit': {
         this.of(event.pid).endedNs = event.timeNs;
@@ -64,10 +67,6 @@ export class CapturedProcesses {
   }
 
   #socket({ pid, operation, local }: SocketEvent): void {
-    if (!this.#hasSockets) {
-      this.#hasSockets = true;
-      for (const process of this.#all) process.ports = [];
-    }
     if (operation !== 'listen') return;
     const { ports } = this.of(pid);
     if (ports?.includes(local.port) === false) ports.push(local.port);
@@ -82,7 +81,7 @@ export class CapturedProcesses {
       parent: parentPid === undefined ? undefined : this.#running.get(parentPid),
       exec: undefined,
       environmentThread: undefined,
-      ports: this.#hasSockets ? [] : undefined,
+      ports: this.#arePortsKnown ? [] : undefined,
     };
     this.#all.push(process);
     this.#running.set(pid, process);

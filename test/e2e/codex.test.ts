@@ -54,6 +54,8 @@ interface Transport {
   login?: 'key' | 'chatgpt';
   webSocket?: 'plain' | 'deflate';
   http2?: boolean;
+  /** False: a base URL with http:, as that of a proxy on the same host. */
+  tls?: boolean;
 }
 
 interface Place {
@@ -67,13 +69,14 @@ interface Place {
 async function prepare(
   name: string,
   steps: readonly Step[],
-  { webSocket, http2 = false, ...how }: Transport = {},
+  { webSocket, http2 = false, tls = true, ...how }: Transport = {},
 ): Promise<Place> {
   const place = join(directory, name);
   const traceRoot = join(place, 'codex-trace');
   mkdirSync(traceRoot, { recursive: true });
   const server = await startMockResponses(steps, {
     http2,
+    tls,
     ...(webSocket === undefined ? {} : { webSocket }),
   });
   const home = join(place, 'home');
@@ -136,6 +139,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 describe.for<[string, Transport]>([
   ['HTTP over OpenSSL', {}],
   ['HTTP over rustls', { caVariable: true }],
+  ['HTTP without TLS', { tls: false }],
   ['HTTP/2 over rustls', { caVariable: true, http2: true }],
   ['HTTP with compressed requests', { provider: 'built-in', login: 'chatgpt' }],
   ['WebSocket over rustls', { provider: 'built-in', webSocket: 'plain' }],

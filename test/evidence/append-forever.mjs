@@ -19,6 +19,7 @@ writer.append({
   realtimeNs: 1n,
   salt: Buffer.alloc(32),
   targetPids: [],
+  recorded: ['processes', 'tls'],
   command: [],
 });
 for (let count = 0; ; count++) {

@@ -35,6 +35,7 @@ export const captureStart: CaptureStartEvent = {
   realtimeNs: 1_000n,
   salt: new Uint8Array(32),
   targetPids: [1],
+  recorded: ['processes', 'tls'],
   command: ['codex', 'exec'],
 };
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type {
   EvidenceEvent,
+  RecordedSource,
   SocketContent,
   SocketEnding,
   SocketOperation,
@@ -181,6 +182,7 @@ const captureStartEvent = fc.record({
   realtimeNs: uint64,
   salt: bytes,
   targetPids: fc.array(uint32, { maxLength: 4 }),
+  recorded: fc.subarray<RecordedSource>(['processes', 'tls', 'sockets', 'files']),
   command: words,
 });
 

@@ -7,6 +7,7 @@ import {
   evidenceOf,
   execEvent,
   exitEvent,
+  socketClosed,
   Wire,
   wireRecording,
 } from '../support/wire.js';
@@ -232,6 +233,37 @@ describe('responses that do not complete', () => {
     expect(told.the('thread_ended').status).toBe(threadStatus);
     expect(told.the('rollout_ended').status).toBe(threadStatus);
     expect(result.exchanges[0]?.call?.outcome).toBe('cancelled');
+  });
+
+  test.each([
+    ['the server', { endedBy: 'there', isPlain: true }, 'failed'],
+    ['the server, below TLS', { endedBy: 'there', isPlain: false }, 'failed'],
+    ['a broken connection', { endedBy: 'there', errno: 104, isPlain: true }, 'failed'],
+    ['Codex', { endedBy: 'here', isPlain: true }, 'cancelled'],
+    ['Codex, below TLS', { endedBy: 'here', isPlain: false }, 'cancelled'],
+  ] as const)('a stream that was ended by %s', (_, how, outcome) => {
+    for (const received of [began, '']) {
+      const { result } = interpretOne([
+        captureStart(ms(1)),
+        ...talk(new Wire(), ['>', request()], ['<', received]),
+        socketClosed(ms(40), how),
+        exitEvent(ms(50), { exitCode: 0 }),
+        captureEnd(ms(60)),
+      ]);
+      expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
+      expect(result.anomalies).toEqual([]);
+    }
+  });
+
+  test('a connection that is closed after its response changes nothing', () => {
+    const { result } = interpretOne([
+      captureStart(ms(1)),
+      ...talk(new Wire(), ['>', request()], ['<', response(created(), completed())]),
+      socketClosed(ms(40), { endedBy: 'there', isPlain: false }),
+      captureEnd(ms(60)),
+    ]);
+    expect(result.exchanges[0]?.call?.outcome).toBe('completed');
+    expect(result.anomalies).toEqual([]);
   });
 
   test('a stream open when the capture ends is still running', () => {

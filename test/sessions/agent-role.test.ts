@@ -67,11 +67,11 @@ describe('the role of a process', () => {
     ]);
   });
 
-  it('is certain where the evidence holds sockets', async () => {
+  it('is certain where sockets were recorded', async () => {
     const listen = (pid: number, ms: number, port: number) =>
       socketEvent(at(ms), { pid, operation: 'listen', local: { address: '127.0.0.1', port } });
     const { bundle } = makeCapture([
-      captureStart(at(-1)),
+      { ...captureStart(at(-1)), recorded: ['processes', 'sockets'] },
       start(10, 0, ['codex', 'app-server']),
       listen(10, 1, 4500),
       listen(10, 2, 4501),

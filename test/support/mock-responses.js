@@ -1,6 +1,7 @@
 // A Responses API server on loopback that answers from a script: TLS, HTTP/1.1 or HTTP/2, server-sent events or WebSocket.
 // It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js.
 
+import { createServer as createPlainServer } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
 import { decompress } from 'fzstd';
@@ -29,7 +30,7 @@ import { contentEncoder } from './content-encoder.js';
  * @property {string} httpVersion
  *
  * @typedef {object} MockResponses
- * @property {string} baseUrl `https://127.0.0.1:PORT/v1`
+ * @property {string} baseUrl `https://127.0.0.1:PORT/v1`, or with `http:`
  * @property {import('./certificate.js').ServerIdentity} identity
  * @property {ReceivedRequest[]} requests in the order of arrival, those that the script had no answer for included
  * @property {string[]} messages what came over WebSocket, in the order of arrival
@@ -99,10 +100,11 @@ const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
  * @param {object} [options]
  * @param {'plain' | 'deflate'} [options.webSocket]
  * @param {boolean} [options.http2] speak nothing but HTTP/2
+ * @param {boolean} [options.tls] false for plain HTTP/1.1
  * @param {import('./content-encoder.js').Encoding} [options.encoding] of the answers, whether asked for or not
  * @returns {Promise<MockResponses>}
  */
-export async function startMockResponses(steps, { webSocket, http2 = false, encoding } = {}) {
+export async function startMockResponses(steps, { webSocket, http2 = false, tls = true, encoding } = {}) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
   const requests = [];
@@ -152,11 +154,12 @@ export async function startMockResponses(steps, { webSocket, http2 = false, enco
     if (!step.stall) encoder.end();
   }
 
-  const tls = { key: identity.key, cert: identity.certificate };
-  const server = http2 ? createSecureServer(tls, answer) : createServer(tls, answer);
+  const keys = { key: identity.key, cert: identity.certificate };
+  const secure = http2 ? createSecureServer(keys, answer) : createServer(keys, answer);
+  const server = tls ? secure : createPlainServer(answer);
   /** @type {Set<import('node:net').Socket>} */
   const connections = new Set();
-  server.on('secureConnection', (socket) => {
+  server.on(tls ? 'secureConnection' : 'connection', (socket) => {
     connections.add(socket);
     socket.on('close', () => connections.delete(socket));
   });
@@ -183,7 +186,7 @@ export async function startMockResponses(steps, { webSocket, http2 = false, enco
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the mock server has no TCP address');
   return {
-    baseUrl: `https://127.0.0.1:${address.port}/v1`,
+    baseUrl: `${tls ? 'https' : 'http'}://127.0.0.1:${address.port}/v1`,
     identity,
     requests,
     messages,

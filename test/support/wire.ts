@@ -9,6 +9,7 @@ import type {
   EvidenceEvent,
   ExecEvent,
   ExitEvent,
+  SocketEnding,
   SocketEvent,
   TlsEvent,
 } from '../../src/evidence/event.js';
@@ -75,6 +76,7 @@ export function captureStart(timeNs: bigint): CaptureStartEvent {
     realtimeNs: timeNs,
     salt: SALT,
     targetPids: [CODEX_PID],
+    recorded: ['processes', 'tls'],
     command: ['codex'],
   };
 }
@@ -213,6 +215,15 @@ export function socketEvent(timeNs: bigint, fields: Partial<SocketEvent>): Socke
     errno: 0,
     ...fields,
   };
+}
+
+/** A socket of Codex is closed: that of connection 1, or one that carried it. */
+export function socketClosed(
+  timeNs: bigint,
+  { isPlain, ...how }: { endedBy: SocketEnding; errno?: number; isPlain: boolean },
+): SocketEvent {
+  const ids = isPlain ? { connection: 1n, carries: 0n } : { connection: 99n, carries: 1n };
+  return socketEvent(timeNs, { operation: 'close', ...ids, ...how });
 }
 
 export function exitEvent(timeNs: bigint, fields: Partial<ExitEvent> = {}): ExitEvent {
