@@ -44,6 +44,14 @@ static __always_inline void read_open_flags(struct thread *thread, const struct 
 	}
 }
 
+static __always_inline void append_working_directory(struct draft *draft, __u32 part)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+
+	append_path(draft, &fs->pwd, part);
+}
+
 /* Where the path at a descriptor begins. */
 static __always_inline void append_directory(struct draft *draft, __s32 descriptor, __u64 name, __u32 part)
 {
@@ -55,7 +63,7 @@ static __always_inline void append_directory(struct draft *draft, __s32 descript
 	if (first == '/') {
 		append_path(draft, &fs->root, part);
 	} else if (descriptor == AT_FDCWD) {
-		append_path(draft, &fs->pwd, part);
+		append_working_directory(draft, part);
 	} else {
 		struct file *file = file_of(descriptor);
 
@@ -231,6 +239,8 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 						 argument(thread, form->target), 2);
 			append_string(draft, argument(thread, form->target), 3);
 		}
+		if (operation == OPERATION_EXEC)
+			append_working_directory(draft, 2);
 	}
 	submit_draft(draft);
 	return 0;

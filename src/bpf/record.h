@@ -158,7 +158,7 @@ enum operation {
 /*
  * A path is a directory, as its components from the last to the first, each with a NUL, and a name relative to it as
  * the caller gave it, which may be empty. Behind the record stand both, then the same for the target of a rename or link;
- * for connect, the name is the address; for symlink, the name is that of the link and the target name what it says.
+ * an exec that failed has the working directory there; for connect, the name is the address; for symlink, the name is that of the link and the target name what it says.
  */
 struct operation_record {
 	struct record_header header; /* the time is that of the return */

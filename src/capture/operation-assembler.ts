@@ -160,7 +160,12 @@ export class OperationAssembler {
         return { kind: 'connect', ...rest, ...socketAddress(buffer.subarray(data, data + length)) };
       }
       case 'exec':
-        return { kind: 'exec-failed', ...common, execPath: pathAt(buffer, start, 0).path };
+        return {
+          kind: 'exec-failed',
+          ...common,
+          execPath: pathAt(buffer, start, 0).path,
+          cwd: pathAt(buffer, start, 2).path,
+        };
       case undefined:
       case 'read':
       case 'write':

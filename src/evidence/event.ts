@@ -200,6 +200,8 @@ export interface ExecFailedEvent extends OperationBase {
   uid: number;
   gid: number;
   execPath: string;
+  /** The working directory, where it is known. */
+  cwd?: string;
 }
 
 /** A TCP connection of a followed process begins or ends, or the process listens. */

@@ -203,6 +203,7 @@ export function wireOperation(event: OperationEvent): Partial<WireEvent> {
           cmdline: toBytes(''),
           execPath: toBytes(event.execPath),
         },
+        processDetail: { argv: [], argvMissing: ZERO, environment: [], cwd: toBytes(event.cwd ?? '') },
         operationDetail: detail('exec', event.errno),
       };
   }
@@ -306,7 +307,15 @@ export function fromWireOperation(start: EventBase, wire: WireEvent): OperationE
   if (!more) return undefined;
   if (wire.procLifecycleEventData) {
     const { uid, gid, execPath } = wire.procLifecycleEventData;
-    return { kind: 'exec-failed', ...base, uid, gid, execPath: toText(execPath) };
+    const cwd = toText(wire.processDetail?.cwd ?? []);
+    return {
+      kind: 'exec-failed',
+      ...base,
+      uid,
+      gid,
+      execPath: toText(execPath),
+      ...(cwd === '' ? {} : { cwd }),
+    };
   }
   if (OPERATIONS[more.operation] !== 'connect') throw new RangeError(`operation ${more.operation}`);
   return {

@@ -243,7 +243,7 @@ function execFailedRow(event: ExecFailedEvent, process: Process): Row {
     cmdline: '',
     argv: [],
     exec_path: event.execPath,
-    cwd: process.cwd ?? null,
+    cwd: event.cwd ?? process.cwd ?? null,
     exit_code: null,
     signal: null,
     ...causeColumns(event.errno, process.cause),

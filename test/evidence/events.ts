@@ -167,6 +167,7 @@ const execFailedEvent = fc.record({
   uid: uint32,
   gid: uint32,
   execPath: text,
+  cwd,
 });
 
 const captureStartEvent = fc.record({
