@@ -116,7 +116,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
 async function interpret(bundle: string): Promise<boolean> {
   const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
-  const { reduceBundles } = await import('../reduce/reduce.js');
+  const { reduceBundle } = await import('../reduce/reduce.js');
   const { note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
@@ -128,10 +128,7 @@ async function interpret(bundle: string): Promise<boolean> {
   const calls = exchanges.filter(({ call }) => call !== undefined);
   const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
   note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);
-  const reduced = bundles.length === 0 ? [] : await reduceBundles(bundle);
-  return (
-    evidenceAnomalies.length === 0 &&
-    anomalies.every(({ kind }) => harmlessKinds.has(kind)) &&
-    reduced.every(({ complete }) => complete)
-  );
+  let complete = evidenceAnomalies.length === 0 && anomalies.every(({ kind }) => harmlessKinds.has(kind));
+  for (const found of bundles) complete = (await reduceBundle(found)).complete && complete;
+  return complete;
 }

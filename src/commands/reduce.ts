@@ -1,6 +1,7 @@
 // `agsight reduce BUNDLE`: options and output; the work is reduce/reduce.ts.
 
 import { Command } from '../commander.js';
+import type { AgsightError } from '../errors.js';
 import type { ReduceResult } from '../reduce/reduce.js';
 
 interface Options {
@@ -9,52 +10,110 @@ interface Options {
   json?: boolean;
 }
 
+/** What became of one bundle. */
+interface Outcome {
+  bundle: string;
+  result?: ReduceResult;
+  error?: AgsightError;
+}
+
 export function reduceCommand(): Command {
   return new Command('reduce')
     .alias('trace-reduce')
     .description('reduce a trace bundle, of a capture or of Codex itself, to state.json')
     .argument(
       '<bundle>',
-      'directory with manifest.json, trace.jsonl and payloads/, or with the evidence of a capture',
+      'directory with manifest.json, trace.jsonl and payloads/, or with the evidence of a capture, or with several of these',
     )
-    .option('-o, --output <file>', 'where to write the state (default: state.json in the bundle)')
+    .option(
+      '-o, --output <file>',
+      'where to write the state, - for stdout (default: state.json in the bundle)',
+    )
     .option('--strict', 'stop at the first fault and write nothing, as `codex debug trace-reduce` does')
     .addHelpText(
       'after',
-      '\nFaults are skipped and listed in anomalies.json beside the state; the exit code is 3 then.',
+      [
+        '\nFaults are skipped and listed in anomalies.json beside the state; the exit code is 3 then. Of several',
+        'bundles each is reduced, whatever becomes of the others; the exit code is 1 when one of them failed.',
+      ].join('\n'),
     )
-    .action(async (bundle: string, _options: unknown, command: Command) => {
-      const { output, strict, json } = command.optsWithGlobals<Options>();
-      const { AgsightError, ExitCode } = await import('../errors.js');
-      const { BundleRejected, reduceBundles } = await import('../reduce/reduce.js');
-      const { interpretBundle, isUninterpreted } = await import('../interpret/interpret-bundle.js');
-      if (isUninterpreted(bundle) && (await interpretBundle(bundle)).bundles.length === 0) {
-        throw new AgsightError('no-requests', 'its evidence holds no request to a model', {
-          file: bundle,
-          remedy: 'see what it holds with agsight verify',
-        });
-      }
-      let results: ReduceResult[];
-      try {
-        results = await reduceBundles(bundle, { output, strict });
-      } catch (error) {
-        if (strict !== true || json === true || !(error instanceof BundleRejected)) throw error;
-        console.error(`Error: ${error.reference}`);
-        process.exitCode = ExitCode.failed;
-        return;
-      }
-      if (json === true) {
-        const reports = results.map(report);
-        console.log(JSON.stringify(reports.length === 1 ? reports[0] : reports, withoutBigints));
-      } else {
-        for (const { statePath } of results) console.log(statePath);
-      }
-      await describeFaults(results);
-      if (results.some(({ complete }) => !complete)) process.exitCode = ExitCode.incomplete;
+    .action(async (path: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<Options>();
+      const usage = (message: string) => command.error(`error: ${message}`);
+      const { interruptible } = await import('./interrupt.js');
+      await interruptible((signal) => run(path, options, usage, signal));
     });
 }
 
-function report({ bundle, statePath, complete, recordingComplete, anomalies, counts }: ReduceResult): object {
+async function run(
+  path: string,
+  { output, strict, json = false }: Options,
+  usage: (message: string) => never,
+  signal: AbortSignal,
+): Promise<void> {
+  const { findBundles } = await import('../reduce/find-bundles.js');
+  const { reduceBundle } = await import('../reduce/reduce.js');
+  const { openReduceDisplay } = await import('../render/reduce-progress.js');
+  const found: Outcome[] = [];
+  for (const dir of await findBundles(path)) found.push(...(await interpreted(dir)));
+  if (output !== undefined && found.length > 1) {
+    usage(
+      `${path} holds ${found.length} bundles, which one output cannot take; leave out -o, or name one of them`,
+    );
+  }
+  const display = openReduceDisplay();
+  const toStdout = output === '-';
+  for (const outcome of found) {
+    if (outcome.error !== undefined) continue;
+    try {
+      outcome.result = await reduceBundle(outcome.bundle, {
+        output: toStdout ? process.stdout : output,
+        strict,
+        signal,
+        onProgress: display?.update,
+      });
+    } catch (error) {
+      outcome.error = await failureOf(error);
+    } finally {
+      display?.clear();
+    }
+    if (!json && !toStdout && outcome.result !== undefined) console.log(outcome.result.statePath);
+  }
+  if (json && !toStdout) {
+    const reports = found.map(report);
+    console.log(JSON.stringify(reports.length === 1 ? reports[0] : reports, withoutBigints));
+  }
+  await describeFaults(found, strict === true, json);
+}
+
+/** The bundles that a directory is or becomes: evidence alone is interpreted first. */
+async function interpreted(dir: string): Promise<Outcome[]> {
+  const { interpretBundle, isUninterpreted } = await import('../interpret/interpret-bundle.js');
+  if (!isUninterpreted(dir)) return [{ bundle: dir }];
+  try {
+    const { bundles } = await interpretBundle(dir);
+    if (bundles.length > 0) return bundles.map((bundle) => ({ bundle }));
+  } catch (error) {
+    return [{ bundle: dir, error: await failureOf(error) }];
+  }
+  const { AgsightError } = await import('../errors.js');
+  const error = new AgsightError('no-requests', 'its evidence holds no request to a model', {
+    file: dir,
+    remedy: 'see what it holds with agsight verify',
+  });
+  return [{ bundle: dir, error }];
+}
+
+/** A failure that concerns one bundle only; any other is thrown again. */
+async function failureOf(error: unknown): Promise<AgsightError> {
+  const { AgsightError, ExitCode } = await import('../errors.js');
+  if (error instanceof AgsightError && error.exitCode !== ExitCode.interrupted) return error;
+  throw error;
+}
+
+function report({ bundle, result, error }: Outcome): object {
+  if (result === undefined) return { bundle, error: { code: error?.code, message: error?.message } };
+  const { statePath, complete, recordingComplete, anomalies, counts } = result;
   return { bundle, state: statePath, complete, recording_complete: recordingComplete, counts, anomalies };
 }
 
@@ -63,16 +122,27 @@ function withoutBigints(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? Number(value) : value;
 }
 
-async function describeFaults(results: readonly ReduceResult[]): Promise<void> {
-  const { note } = await import('../render/notes.js');
+/** Says what was wrong with each bundle, and sets the exit code of the worst. */
+async function describeFaults(outcomes: readonly Outcome[], strict: boolean, json: boolean): Promise<void> {
+  const { ExitCode } = await import('../errors.js');
+  const { BundleRejected } = await import('../reduce/reduce.js');
+  const { note, printError } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
-  for (const { bundle, anomalies, recordingComplete } of results) {
-    const [first] = anomalies;
+  for (const { bundle, result, error } of outcomes) {
+    if (error !== undefined) {
+      process.exitCode = ExitCode.failed;
+      if (strict && !json && error instanceof BundleRejected) console.error(`Error: ${error.reference}`);
+      else printError(error, json);
+      continue;
+    }
+    const [first, ...more] = result?.anomalies ?? [];
     if (first !== undefined) {
+      process.exitCode ??= ExitCode.incomplete;
       const where = first.line === null ? '' : `line ${first.line}: `;
-      const more = anomalies.length === 1 ? '' : `, and ${anomalies.length - 1} more`;
-      note(`agsight: ${bundle}: ${where}${singleLine(first.message, 300)}${more} (see anomalies.json)`);
-    } else if (!recordingComplete) {
+      const others = more.length === 0 ? '' : `, and ${more.length} more`;
+      const list = result?.statePath === '-' ? '' : ' (see anomalies.json)';
+      note(`agsight: ${bundle}: ${where}${singleLine(first.message, 300)}${others}${list}`);
+    } else if (result?.recordingComplete === false) {
       note(`agsight: ${bundle}: the recording has no end: it is being written, or Codex was killed`);
     }
   }

@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nestedBundles } from '../reduce/reduce.js';
+import { bundlesOf } from '../reduce/find-bundles.js';
 import { replayBundle } from '../reduce/replay.js';
 import type { ReducedState, ToolCall } from '../reduce/state.js';
 import { MANIFEST_FILE } from '../trace/bundle-reader.js';
@@ -33,8 +33,7 @@ export interface Run {
 
 /** The reduced runs in a bundle directory: one, one per root thread, or none when it was never interpreted. */
 export async function loadRuns(bundle: string): Promise<Run[]> {
-  const nested = await nestedBundles(bundle).catch(() => []);
-  const directories = nested.length > 0 ? nested : existsSync(join(bundle, MANIFEST_FILE)) ? [bundle] : [];
+  const directories = (await bundlesOf(bundle)).filter((dir) => existsSync(join(dir, MANIFEST_FILE)));
   const runs: Run[] = [];
   for (const directory of directories) runs.push({ directory, state: (await replayBundle(directory)).state });
   return runs;

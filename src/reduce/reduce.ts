@@ -1,27 +1,32 @@
 // Reduces bundles: a trace bundle on disk in, state.json beside it out. The replay itself is replay.ts.
 
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { AgsightError, systemErrorCode } from '../errors.js';
-import { MANIFEST_FILE } from '../trace/bundle-reader.js';
+import type { Writable } from 'node:stream';
+import { AgsightError } from '../errors.js';
 import { Rejection } from '../trace/rejection.js';
-import { type Anomaly, type Replay, replayBundle } from './replay.js';
-import { prettyJson, stateText, writeWhole } from './state-writer.js';
+import { type Anomaly, type Replay, type ReplayProgress, replayBundle } from './replay.js';
+import { prettyJson, stateText, writeTo, writeWhole } from './state-writer.js';
 
 const STATE_FILE = 'state.json';
 const ANOMALIES_FILE = 'anomalies.json';
-/** A capture of several root threads holds one bundle per thread in here. */
-const ROLLOUTS_DIR = 'rollouts';
 
 export interface ReduceOptions {
-  /** Where to write the state; `state.json` in the bundle by default. */
-  output?: string | undefined;
+  /** Where to write the state; `state.json` in the bundle by default. To a stream it goes as it is made. */
+  output?: string | Writable | undefined;
   /** Behave like the reference: the first fault ends it, and nothing is written. */
   strict?: boolean | undefined;
+  /** Ends it as soon as it can: what is thrown then is the signal's reason, and an older state stays as it is. */
+  signal?: AbortSignal | undefined;
+  /** Told now and then how far it is. */
+  onProgress?: ((progress: ReduceProgress) => void) | undefined;
 }
+
+export type ReduceProgress = ReplayProgress | { doing: 'writing'; chars: number };
 
 export interface ReduceResult {
   bundle: string;
+  /** `-` when the state went to a stream. */
   statePath: string;
   /** Nothing was wrong with the bundle. */
   complete: boolean;
@@ -56,29 +61,47 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reduces one bundle and writes the state (mode 0600, whole or not at all) and, when anything was wrong,
- * `anomalies.json` beside it. Throws BundleRejected, and AgsightError when writing fails.
+ * Reduces one bundle and writes the state (a file: mode 0600, whole or not at all) and, when anything was wrong,
+ * `anomalies.json` beside it. Throws BundleRejected, AgsightError when writing fails, and the reason of `signal`.
  */
 export async function reduceBundle(dir: string, options: ReduceOptions = {}): Promise<ReduceResult> {
-  const { state, anomalies } = await replay(dir, options.strict === true);
-  const statePath = options.output ?? join(dir, STATE_FILE);
-  await writeWhole(statePath, stateText(state));
-  const anomaliesPath = join(dirname(statePath), ANOMALIES_FILE);
-  const listed = [...(await anomaliesBefore(anomaliesPath)), ...anomalies];
-  if (listed.length > 0) await writeWhole(anomaliesPath, [prettyJson(listed)]);
-  else await rm(anomaliesPath, { force: true });
+  const { output = join(dir, STATE_FILE), signal } = options;
+  const { state, anomalies } = await replay(dir, options);
+  const text = reported(stateText(state), options);
+  if (typeof output === 'string') {
+    await writeWhole(output, text, signal);
+    await writeAnomalies(join(dirname(output), ANOMALIES_FILE), anomalies);
+  } else {
+    await writeTo(output, text, signal);
+  }
   const counts: Record<string, number> = {};
   for (const [name, value] of Object.entries(state)) {
     if (value instanceof Map) counts[name] = value.size;
   }
   return {
     bundle: dir,
-    statePath,
+    statePath: typeof output === 'string' ? output : '-',
     complete: anomalies.length === 0,
     recordingComplete: state.recording_complete ?? state.ended_at_unix_ms !== null,
     anomalies,
     counts,
   };
+}
+
+/** Tells how much of the text was taken. */
+function* reported(text: Iterable<string>, { onProgress }: ReduceOptions): Generator<string> {
+  let chars = 0;
+  for (const piece of text) {
+    yield piece;
+    chars += piece.length;
+    onProgress?.({ doing: 'writing', chars });
+  }
+}
+
+async function writeAnomalies(path: string, anomalies: readonly Anomaly[]): Promise<void> {
+  const listed = [...(await anomaliesBefore(path)), ...anomalies];
+  if (listed.length > 0) await writeWhole(path, [prettyJson(listed)]);
+  else await rm(path, { force: true });
 }
 
 /** What an interpretation has listed there; its entries name their stage, those of a reduction do not. */
@@ -91,54 +114,9 @@ async function anomaliesBefore(path: string): Promise<unknown[]> {
   }
 }
 
-/**
- * Reduces a bundle, or each bundle in `rollouts/` of a capture that saw several root threads, in the order of
- * their names. `output` is for a single bundle only.
- */
-export async function reduceBundles(dir: string, options: ReduceOptions = {}): Promise<ReduceResult[]> {
-  const nested = await nestedBundles(dir);
-  if (nested.length === 0) return [await reduceBundle(dir, options)];
-  if (options.output !== undefined) {
-    throw new AgsightError(
-      'several-bundles',
-      `holds ${nested.length} bundles, which one output file cannot take`,
-      {
-        file: dir,
-        remedy: 'leave out -o, or name one of the bundles',
-      },
-    );
-  }
-  const results: ReduceResult[] = [];
-  for (const bundle of nested) results.push(await reduceBundle(bundle, options));
-  return results;
-}
-
-/** The bundles in `rollouts/` of a capture that saw several root threads, by name; none where the directory is a bundle itself. */
-export async function nestedBundles(dir: string): Promise<string[]> {
-  if (await exists(join(dir, MANIFEST_FILE))) return [];
-  const rollouts = join(dir, ROLLOUTS_DIR);
-  const names = await readdir(rollouts).catch((error: unknown) => {
-    if (systemErrorCode(error) === undefined) throw error;
-    return [];
-  });
-  const bundles: string[] = [];
-  for (const name of names.sort()) {
-    const bundle = join(rollouts, name);
-    if (await exists(join(bundle, MANIFEST_FILE))) bundles.push(bundle);
-  }
-  return bundles;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function replay(dir: string, strict: boolean): Promise<Replay> {
+async function replay(dir: string, options: ReduceOptions): Promise<Replay> {
   try {
-    return await replayBundle(dir, { strict });
+    return await replayBundle(dir, options);
   } catch (error) {
     if (error instanceof Rejection) throw new BundleRejected(dir, error);
     throw error;

@@ -2,6 +2,7 @@
 // with them. Writes nothing.
 
 import { isUtf8 } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import { isBlankLine, readEventLog, readManifest, readSchema } from '../trace/bundle-reader.js';
 import { decodeEvent } from '../trace/event-decoder.js';
 import { JsonTextError } from '../trace/json-text.js';
@@ -40,21 +41,47 @@ export interface Replay {
   anomalies: Anomaly[];
 }
 
+/** How far a replay is: in the log, and then in the payloads that no event needed to look into. */
+export type ReplayProgress =
+  | { doing: 'replaying'; events: number; bytes: number; ofBytes: number }
+  | { doing: 'checking'; payloads: number; ofPayloads: number };
+
+export interface ReplayOptions {
+  /** Throw the first anomaly as the Rejection that it is. */
+  strict?: boolean | undefined;
+  /** Ends it; its reason is thrown. */
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: ReplayProgress) => void) | undefined;
+}
+
+/** So many payloads are checked before anything else may happen. */
+const CHECKED_AT_ONCE = 200;
+
 /**
  * Replays the bundle in `dir`. What is wrong with single events or payloads becomes an anomaly, and the rest
  * goes on without them. Throws Rejection when there is nothing to replay (no manifest, no log).
- *
- * @param strict throw the first anomaly as the Rejection that it is.
  */
-export async function replayBundle(dir: string, { strict = false } = {}): Promise<Replay> {
+export async function replayBundle(dir: string, options: ReplayOptions = {}): Promise<Replay> {
+  const { strict = false, signal, onProgress } = options;
   const manifest = await readManifest(dir);
   const schema = schemaOf(await readSchema(dir, manifest));
   const graph = new Graph(schema, manifest, new PayloadReader(dir));
   graph.journal.enabled = !strict;
   const replayer = new Replayer(graph, manifest, strict);
   replayer.start();
-  await readEventLog(dir, (line, number, terminated) => replayer.line(line, number, terminated));
+  await readEventLog(
+    dir,
+    (line, number, terminated) => replayer.line(line, number, terminated),
+    (progress) => {
+      signal?.throwIfAborted();
+      onProgress?.({ doing: 'replaying', ...progress });
+    },
+  );
   replayer.end();
+  await replayer.checkPayloads((progress) => {
+    signal?.throwIfAborted();
+    onProgress?.({ doing: 'checking', ...progress });
+  });
   return { state: graph.state, anomalies: replayer.anomalies };
 }
 
@@ -120,10 +147,18 @@ class Replayer {
     linkStartedCells(this.graph);
     listConversations(this.graph);
     this.#schema.trim?.(this.graph.state);
+  }
+
+  /** Checks the payloads that no event needed to look into. */
+  async checkPayloads(onSome: (progress: { payloads: number; ofPayloads: number }) => void): Promise<void> {
     if (!this.#schema.checkedLog) return;
     const refs = [...this.graph.state.raw_payloads.values()];
     refs.sort((a, b) => compareUtf8(a.raw_payload_id, b.raw_payload_id));
-    for (const ref of refs) {
+    for (const [index, ref] of refs.entries()) {
+      if (index % CHECKED_AT_ONCE === 0) {
+        await setImmediate();
+        onSome({ payloads: index, ofPayloads: refs.length });
+      }
       if (!this.graph.payloads.wasRead(ref)) this.#try(() => this.graph.payloads.check(ref));
     }
   }

@@ -2,7 +2,9 @@
 // final newline; piece by piece, because the whole may not fit into one string.
 
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { open, rename, rm } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { compareUtf8 } from '../trace/json-value.js';
 import type { ReducedState } from './state.js';
@@ -66,20 +68,25 @@ export function prettyJson(value: unknown, indent = ''): string {
 
 /**
  * Writes a file beside its place and moves it there when it is whole, so that no reader and no interruption
- * finds half of it. Mode 0600. Throws AgsightError `state-write-failed`.
+ * finds half of it. Mode 0600. Throws AgsightError `state-write-failed`, and the reason of `signal`.
  */
-export async function writeWhole(path: string, pieces: Iterable<string>): Promise<void> {
+export async function writeWhole(
+  path: string,
+  pieces: Iterable<string>,
+  signal?: AbortSignal,
+): Promise<void> {
   const beside = `${path}.tmp-${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
     const file = await open(beside, 'wx', 0o600);
     try {
-      await writePieces(file, pieces);
+      await eachBlock(pieces, signal, (block) => file.writeFile(block));
     } finally {
       await file.close();
     }
     await rename(beside, path);
   } catch (error) {
     await rm(beside, { force: true });
+    if (signal?.aborted) throw signal.reason;
     throw new AgsightError(
       'state-write-failed',
       `cannot write (${systemErrorCode(error) ?? String(error)})`,
@@ -92,16 +99,34 @@ export async function writeWhole(path: string, pieces: Iterable<string>): Promis
   }
 }
 
-async function writePieces(file: FileHandle, pieces: Iterable<string>): Promise<void> {
+/** Writes to a stream no faster than it takes. Throws what the stream fails with, and the reason of `signal`. */
+export async function writeTo(
+  stream: Writable,
+  pieces: Iterable<string>,
+  signal?: AbortSignal,
+): Promise<void> {
+  await eachBlock(pieces, signal, async (block) => {
+    if (!stream.write(block)) await once(stream, 'drain', { signal });
+  });
+}
+
+/** Collects pieces to blocks that are worth a write. */
+async function eachBlock(
+  pieces: Iterable<string>,
+  signal: AbortSignal | undefined,
+  write: (block: string) => Promise<void>,
+): Promise<void> {
   let collected: string[] = [];
   let chars = 0;
   for (const piece of pieces) {
     collected.push(piece);
     chars += piece.length;
     if (chars < FLUSH_CHARS) continue;
-    await file.writeFile(collected.join(''));
+    signal?.throwIfAborted();
+    await write(collected.join(''));
     collected = [];
     chars = 0;
   }
-  await file.writeFile(collected.join(''));
+  signal?.throwIfAborted();
+  await write(collected.join(''));
 }

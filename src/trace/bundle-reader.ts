@@ -20,7 +20,7 @@ const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 /** The first event names a recording and a thread. */
 const FIRST_EVENT_BYTES = 4096;
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /**
  * Reads and checks manifest.json, but for its schema. Throws Rejection `manifest-unreadable` or
@@ -98,11 +98,22 @@ function parseManifest(bytes: Buffer, path: string): ReturnType<typeof parseJson
   }
 }
 
+/** How much of an event log was read. */
+export interface LogProgress {
+  events: number;
+  bytes: number;
+  ofBytes: number;
+}
+
 /**
- * Hands the lines of the event log to `onLine` in order, in chunks of 1 MiB. Throws Rejection
- * `log-unreadable` or `log-line-too-long`, and whatever `onLine` throws.
+ * Hands the lines of the event log to `onLine` in order, in chunks of 256 KiB, and says after each how far it is.
+ * Throws Rejection `log-unreadable` or `log-line-too-long`, and whatever `onLine` and `onChunk` throw.
  */
-export async function readEventLog(dir: string, onLine: LineHandler): Promise<void> {
+export async function readEventLog(
+  dir: string,
+  onLine: LineHandler,
+  onChunk: (progress: LogProgress) => void = () => {},
+): Promise<void> {
   const path = join(dir, EVENT_LOG_FILE);
   const splitter = new LineSplitter(onLine, MAX_EVENT_BYTES);
   const file = await open(path, 'r').catch((error: unknown) => {
@@ -110,7 +121,8 @@ export async function readEventLog(dir: string, onLine: LineHandler): Promise<vo
   });
   try {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (;;) {
+    const { size: ofBytes } = await file.stat();
+    for (let bytes = 0; ; ) {
       const { bytesRead } = await file.read(chunk, 0, chunk.length).catch((error: unknown) => {
         throw new Rejection('log-unreadable', `read trace event line ${splitter.lines + 1}`, [
           systemErrorText(error),
@@ -118,6 +130,8 @@ export async function readEventLog(dir: string, onLine: LineHandler): Promise<vo
       });
       if (bytesRead === 0) break;
       splitter.push(chunk.subarray(0, bytesRead));
+      bytes += bytesRead;
+      onChunk({ events: splitter.lines, bytes, ofBytes });
     }
     splitter.end();
   } catch (error) {

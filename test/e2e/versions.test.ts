@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { readEvidence } from '../../src/evidence/reader.js';
-import { reduceBundles } from '../../src/reduce/reduce.js';
+import { reduceBundle } from '../../src/reduce/reduce.js';
 import { prepareCodexRun } from '../support/codex-run.js';
 import { demoPrompt, demoSteps, demoWorkspace } from '../support/demo-script.js';
 import { startMockResponses } from '../support/mock-responses.js';
@@ -128,7 +128,7 @@ describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
       expect(server.requests.length === 0).toBe(webSocket !== undefined);
 
       const [own = ''] = readdirSync(traceRoot);
-      await reduceBundles(join(traceRoot, own));
+      await reduceBundle(join(traceRoot, own));
       const inside = factsOf(readJson(traceRoot, own, 'state.json'));
       const outside = factsOf(readJson(bundle, 'state.json'));
       // The tracer of 0.130 says nothing of inferences over a WebSocket.

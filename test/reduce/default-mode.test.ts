@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BundleRejected, type ReduceResult, reduceBundle, reduceBundles } from '../../src/reduce/reduce.js';
+import { BundleRejected, type ReduceResult, reduceBundle } from '../../src/reduce/reduce.js';
 import {
   bundleSet,
   latin1,
@@ -214,26 +214,6 @@ test('a manifest of another schema than its events is named, and the events are 
 });
 
 describe('directories', () => {
-  test('a capture of several threads gives one state per bundle', async () => {
-    const capture = join(dir, 'capture');
-    unpackBundle(exec, join(capture, 'rollouts', 'b'));
-    unpackBundle(recordedBundle('plain'), join(capture, 'rollouts', 'a'));
-    mkdirSync(join(capture, 'rollouts', 'not-a-bundle'));
-    const results = await reduceBundles(capture);
-    expect(results.map(({ statePath }) => statePath)).toEqual([
-      join(capture, 'rollouts', 'a', 'state.json'),
-      join(capture, 'rollouts', 'b', 'state.json'),
-    ]);
-    expect(readFileSync(results[1]?.statePath ?? '', 'latin1')).toBe(exec.state);
-    await expect(reduceBundles(capture, { output: join(dir, 'one.json') })).rejects.toThrow(/leave out -o/);
-  });
-
-  test('a directory that is no bundle is refused with a remedy', async () => {
-    await expect(reduceBundles(join(dir, 'nowhere'))).rejects.toThrow(
-      /nowhere: No such file or directory .* \(name a bundle directory with a manifest\.json\)/,
-    );
-  });
-
   test('a place that cannot be written is named, and nothing is left behind', async () => {
     const path = unpackBundle(exec, join(dir, 'unwritable'));
     await expect(reduceBundle(path, { output: join(dir, 'none', 'state.json') })).rejects.toThrow(
