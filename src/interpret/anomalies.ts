@@ -14,6 +14,8 @@ export type AnomalyKind =
   | 'not-tls'
   /** Directions of connections put together by their order alone, where others were possible. */
   | 'inferred-pairing'
+  /** Requests of an agent that names no threads: the thread and the turn of each are told by its history. */
+  | 'inferred-thread'
   /** HTTP or WebSocket framing was lost, by a gap or by malformed bytes. */
   | 'framing-lost'
   /** Header fields of HTTP/2 that refer to earlier ones, which were not seen. */
@@ -48,7 +50,11 @@ export type AnomalyKind =
   | 'duplicate-id';
 
 /** Kinds that mark how something was told, and not that anything is missing. */
-export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set(['inferred-pairing', 'inferred-cell']);
+export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set([
+  'inferred-pairing',
+  'inferred-thread',
+  'inferred-cell',
+]);
 
 export interface Anomaly {
   kind: AnomalyKind;

@@ -4,7 +4,9 @@
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
+import { Conversations } from './conversations.js';
 import { HttpCallObserver } from './http-call.js';
+import { apiOfPath } from './known-apis.js';
 import type { ExchangeObserver, ExchangeRouter, SocketObserver, Where } from './observer.js';
 import { type CallSink, ResponsesCall, type Transport } from './responses-call.js';
 import { ResponsesSocket } from './responses-socket.js';
@@ -25,7 +27,7 @@ export interface Exchange {
   lastAtUnixMs: number;
   /** The messages of a WebSocket count as exchanges of their own when they are calls of the Responses API. */
   transport: Transport;
-  /** Of a call of the Responses API, undefined for every other exchange. */
+  /** Of a call of a model, undefined for every other exchange. */
   call: CallSummary | undefined;
 }
 
@@ -42,8 +44,8 @@ interface CallSummary {
 }
 
 /**
- * Follows calls of the Responses API, at `…/responses` and `…/responses/compact` below any base path, and the frame of
- * every other exchange. `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of
+ * Follows calls of models, and the frame of every other exchange: those of the Responses API, at `…/responses` and
+ * `…/responses/compact` below any base path, of Chat Completions and of Anthropic's Messages. `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of
  * calls `sink` is told.
  */
 export function routeExchanges(
@@ -52,16 +54,21 @@ export function routeExchanges(
   begun: (exchange: ResponsesCall | OtherExchange) => void,
   ended?: (exchange: OtherExchange) => void,
 ): ExchangeRouter {
+  const conversations = new Conversations();
   return {
     exchange(head, where) {
-      const isResponses = pathOf(head.target).endsWith('/responses');
-      const isCompaction = pathOf(head.target).endsWith('/responses/compact');
+      const path = pathOf(head.target);
+      const isResponses = path.endsWith('/responses');
+      const isCompaction = path.endsWith('/responses/compact');
+      const reader = apiOfPath(path, head);
       // What cannot be told by its path is told by its body.
       const isUnknown = head.target === '' && head.isPartial === true;
-      if ((isResponses || isCompaction || isUnknown) && head.method === 'POST') {
+      const isCall = isResponses || isCompaction || isUnknown || reader !== undefined;
+      if (isCall && head.method === 'POST') {
         const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
+        call.reader = reader;
         begun(call);
-        return new HttpCallObserver(call, anomalies);
+        return new HttpCallObserver(call, conversations, anomalies);
       }
       const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
       const other = new OtherExchange(head, where, {

@@ -5,8 +5,10 @@ import type { MessageEnd } from '../protocol/http1.js';
 import { field, type ResponseHead } from '../protocol/http1-head.js';
 import { SseDecoder } from '../protocol/sse.js';
 import type { Anomalies } from './anomalies.js';
+import type { Conversations } from './conversations.js';
 import { HttpBody } from './http-body.js';
-import { arrayAt, parseObject } from './json.js';
+import { arrayAt, type JsonObject, parseObject } from './json.js';
+import { apiOfBody } from './known-apis.js';
 import type { ExchangeObserver } from './observer.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
 
@@ -22,6 +24,7 @@ const FIRST_ERROR = 300;
 export class HttpCallObserver implements ExchangeObserver {
   readonly #call: ResponsesCall;
   readonly #anomalies: Anomalies;
+  readonly #conversations: Conversations;
   readonly #requestBody: HttpBody;
   readonly #requestText = new CollectedText();
   #responseBody: HttpBody | undefined;
@@ -32,8 +35,10 @@ export class HttpCallObserver implements ExchangeObserver {
   /** Bytes of the response are missing. */
   #hasGap = false;
 
-  constructor(call: ResponsesCall, anomalies: Anomalies) {
+  /** `conversations` finds the threads of agents that name none. */
+  constructor(call: ResponsesCall, conversations: Conversations, anomalies: Anomalies) {
     this.#call = call;
+    this.#conversations = conversations;
     this.#anomalies = anomalies;
     this.#requestBody = new HttpBody(call.head, (bytes) => this.#requestText.add(bytes));
   }
@@ -130,14 +135,33 @@ export class HttpCallObserver implements ExchangeObserver {
     }
     const isWhole = end.how === 'whole';
     const text = isWhole ? this.#requestText.text : '';
-    const body = parseObject(text);
+    const sent = parseObject(text);
+    if (sent !== undefined && this.#call.head.target === '') {
+      this.#call.reader ??= apiOfBody(this.#call.head, sent);
+    }
+    const isForeign = this.#call.reader !== undefined;
+    const body = isForeign ? this.#translated(sent) : sent;
     const input = arrayAt(body, 'input');
     if (body === undefined || input === undefined) {
       const why = isWhole ? 'not a JSON object with an input list' : 'bytes are missing';
       this.#anomalies.add('unreadable-request', `${where}: ${why}`);
       return undefined;
     }
-    return { text, body, input };
+    return { text: isForeign ? JSON.stringify(body) : text, body, input };
+  }
+
+  /** The request of another API in the words of the Responses API. */
+  #translated(sent: JsonObject | undefined): JsonObject | undefined {
+    const { reader } = this.#call;
+    const read = sent === undefined ? undefined : reader?.request(sent);
+    if (read === undefined) return undefined;
+    this.#anomalies.add('inferred-thread', this.#call.where);
+    return {
+      ...read.rest,
+      input: read.input,
+      translated_from: reader?.name,
+      client_metadata: this.#conversations.idsOf(read, this.#call),
+    };
   }
 
   #wholeBody(end: MessageEnd): void {

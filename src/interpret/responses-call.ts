@@ -1,9 +1,10 @@
-// One call of the Responses API, over whatever carried it: the request as sent, the output items as they are
+// One call of the Responses API, or of another that is read as such, over whatever carried it: the request as sent, the output items as they are
 // finished, and how it ended. Owns the meaning of requests and events; how they are found on the wire is
 // http-call.ts and responses-socket.ts, and what a call means for its thread is thread.ts.
 
 import type { RequestHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
+import type { ApiReader } from './api-reader.js';
 import { arrayAt, isObject, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
 import { echoed } from './model-item.js';
 import type { Where } from './observer.js';
@@ -65,6 +66,8 @@ export class ResponsesCall {
   /** Finished output items, as the client will echo them. */
   items: JsonObject[] = [];
   end: CallEnd | undefined;
+  /** Of an API other than the Responses API. */
+  reader: ApiReader | undefined;
   readonly #sink: CallSink;
   readonly #anomalies: Anomalies;
   #isRequestRead = false;
@@ -107,30 +110,42 @@ export class ResponsesCall {
   /** One event of the response as JSON text; `name` is its type where the transport tells it beside the text. */
   event(name: string | undefined, data: string, timeNs: bigint): void {
     this.lastNs = timeNs;
-    if (this.end !== undefined || (name !== undefined && !RELEVANT.has(name))) return;
+    if (this.end !== undefined) return;
+    if (this.reader === undefined && name !== undefined && !RELEVANT.has(name)) return;
     const body = parseObject(data);
     if (body === undefined) {
-      if (data !== '[DONE]') this.#anomalies.add('unreadable-event', `${this.where}: not a JSON object`);
-      return;
-    }
-    const type = stringAt(body, 'type') ?? name ?? '';
+      if (data === '[DONE]') this.#applyAll(this.reader?.end() ?? []);
+      else this.#anomalies.add('unreadable-event', `${this.where}: not a JSON object`);
+    } else if (this.reader === undefined) this.#apply(stringAt(body, 'type') ?? name ?? '', body);
+    else this.#applyAll(this.reader.event(name, body));
+  }
+
+  #applyAll(events: readonly JsonObject[]): void {
+    for (const event of events) this.#apply(stringAt(event, 'type') ?? '', event);
+  }
+
+  #apply(type: string, body: JsonObject): void {
     if (type === 'response.created') this.responseId = stringAt(body.response, 'id');
     else if (type === 'response.output_item.done') this.#item(objectAt(body, 'item'));
     else if (TERMINAL.has(type)) this.#final(type, type === 'error' ? body : objectAt(body, 'response'));
   }
 
   /** The response came as a whole. */
-  response(body: JsonObject): void {
+  response(sent: JsonObject): void {
+    const body = this.reader?.response(sent) ?? sent;
     this.#final(`response.${stringAt(body, 'status') ?? 'completed'}`, body);
   }
 
   /** Nothing more comes, and no final event was among what came; `why` says what happened instead. */
   over(why: string): void {
+    this.cut();
     if (this.end === undefined) this.ended({ kind: 'failed', error: why });
   }
 
   /** The connection ended first: how it would have gone on is not known. */
-  cut(): void {}
+  cut(): void {
+    if (this.end === undefined) this.#applyAll(this.reader?.end() ?? []);
+  }
 
   /** `response` is the response object, or the error itself when the server sent only that. */
   #final(type: string, response: JsonObject | undefined): void {
