@@ -74,7 +74,8 @@ function targetsOf(stack: TlsLibrary): Target[] {
   });
 }
 
-function identity(path: string): string {
+/** Device and inode, as `dev:ino`. */
+export function identity(path: string): string {
   const { dev, ino } = statSync(path);
   return `${dev}:${ino}`;
 }
@@ -83,6 +84,7 @@ export class ProbedBinaries {
   readonly #program: KernelProgram;
   /** By device and inode: a path may be replaced, and one file may have many paths. */
   readonly #examined = new Map<string, ProbedBinary | undefined>();
+  readonly #reports = new Map<string, BinaryReport>();
 
   constructor(program: KernelProgram) {
     this.#program = program;
@@ -91,6 +93,11 @@ export class ProbedBinaries {
   /** The files that carry probes, in the order in which they were met. */
   get all(): ProbedBinary[] {
     return [...this.#examined.values()].filter((binary) => binary !== undefined);
+  }
+
+  /** What was found in a file that was examined, by its device and inode: `dev:ino`. */
+  reportOf(key: string): BinaryReport | undefined {
+    return this.#reports.get(key);
   }
 
   /**
@@ -105,6 +112,7 @@ export class ProbedBinaries {
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
     const report = inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
+    this.#reports.set(key, report);
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);
     return binary;

@@ -2,20 +2,33 @@
 // or map later, as the kernel announces them. Which functions of a file are probed is probed-binaries.ts.
 
 import type { KernelProgram, Notice } from '../bpf/kernel-program.js';
+import { tlsVerdicts } from '../elf/tls-verdict.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { note } from '../render/notes.js';
-import { isNotProbeable, ProbedBinaries, type ProbedBinary, sharedTlsLibrary } from './probed-binaries.js';
+import {
+  identity,
+  isNotProbeable,
+  ProbedBinaries,
+  type ProbedBinary,
+  sharedTlsLibrary,
+} from './probed-binaries.js';
 import { codexHome, environment, executable, mappedFiles } from './process.js';
+import { UnseenConnections } from './unseen-connections.js';
 
 export class ProcessProbes {
   readonly #program: KernelProgram;
   readonly #binaries: ProbedBinaries;
+  readonly #unseen: UnseenConnections;
   readonly #homes = new Set<string>();
   readonly #warnings = new Set<string>();
 
   constructor(program: KernelProgram) {
     this.#program = program;
     this.#binaries = new ProbedBinaries(program);
+    this.#unseen = new UnseenConnections({
+      reportOf: (file) => this.#binaries.reportOf(file),
+      lateMs: (pid) => this.binaries.find(({ late }) => late?.pid === pid)?.late?.ms,
+    });
     const { operationsRefused } = program;
     if (operationsRefused !== undefined) {
       this.#warnings.add(
@@ -27,6 +40,11 @@ export class ProcessProbes {
   /** The files that carry probes. */
   get binaries(): ProbedBinary[] {
     return this.#binaries.all;
+  }
+
+  /** Those of their connections over TLS that no probe sees into. */
+  get unseen(): UnseenConnections {
+    return this.#unseen;
   }
 
   /** Where the Codex processes among those that were probed keep their sessions. */
@@ -42,7 +60,9 @@ export class ProcessProbes {
   /** A command that does not run yet. One without known functions is recorded all the same: it may start an agent. */
   probeCommand(path: string): void {
     try {
-      if (this.#binaries.probeProgram(path).length > 0) return;
+      const isProbed = this.#binaries.probeProgram(path).length > 0;
+      this.#tellUnseen(path, path);
+      if (isProbed) return;
       note(`agsight: no known TLS function in ${path}; watching what it loads and starts`);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
@@ -61,6 +81,7 @@ export class ProcessProbes {
         note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
       }
       const isProbed = this.#binaries.probe(`/proc/${pid}/exe`, exe) !== undefined;
+      this.#tellUnseen(`/proc/${pid}/exe`, exe);
       if (!this.#probeLibraries(pid) && !isProbed) {
         note(`agsight: no known TLS function in ${exe}; watching what it loads and starts`);
       }
@@ -72,6 +93,15 @@ export class ProcessProbes {
         remedy: 'run as root in the first user namespace; kernel threads and protected processes stay closed',
         cause,
       });
+    }
+  }
+
+  /** A target with a library that no probe sees into: `unseen` tells of its connections only when they end. */
+  #tellUnseen(path: string, name: string): void {
+    const report = this.#binaries.reportOf(identity(path));
+    if (report === undefined) return;
+    for (const { library, is_captured, reason, remedy } of tlsVerdicts(report)) {
+      if (!is_captured) this.#warnings.add(`${name}: ${library} is not seen: ${reason} (${remedy})`);
     }
   }
 

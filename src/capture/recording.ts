@@ -268,6 +268,7 @@ export class Recording {
     }
     writer.append(event);
     this.#options.observer?.push(event);
+    this.#probes.unseen.take(event);
     if (event.kind === 'file-op' && becomesRollout(event)) {
       const { device, target = '' } = event;
       this.#readBack(event, { path: target, inode: 0, device }, writer);
@@ -324,6 +325,7 @@ export class Recording {
     summary.lost_events = lostEvents(summary.counters);
     summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
+    summary.unseen_tls = this.#probes.unseen.all;
     summary.codex_homes = this.#probes.codexHomes;
     summary.warnings = this.#probes.warnings;
   }

@@ -8,6 +8,7 @@ import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import { executable } from './process.js';
+import type { UnseenProgram } from './unseen-connections.js';
 
 export const formatVersion = 1;
 
@@ -49,6 +50,8 @@ export interface CaptureSummary {
   lost_events: number;
   /** `counters` by process, of those that lost something. */
   lost_by_process: { pid: number; counters: Record<string, number> }[];
+  /** TLS connections that no probe saw into, by program: what they carried is not recorded. */
+  unseen_tls: UnseenProgram[];
   evidence: { bytes: number; frames: number };
   /** Where the captured Codex processes keep their sessions. */
   codex_homes: string[];
@@ -88,6 +91,7 @@ export function startSummary(
     counters: {},
     lost_events: 0,
     lost_by_process: [],
+    unseen_tls: [],
     evidence: { bytes: 0, frames: 0 },
     codex_homes: [],
     warnings: [],

@@ -105,7 +105,14 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   });
 
   for (const warning of summary.warnings) note(`agsight: ${warning}`);
-  let complete = summary.lost_events === 0;
+  for (const { program, connections, bytes, libraries } of summary.unseen_tls) {
+    const why = libraries
+      .map(({ library, reason, remedy }) => `; ${library}: ${reason} (${remedy})`)
+      .join('');
+    const what = `${connections} TLS connection${connections === 1 ? '' : 's'} with ${bytes} bytes`;
+    note(`agsight: ${program}: ${what} not seen${why}`);
+  }
+  let complete = summary.lost_events === 0 && summary.unseen_tls.length === 0;
   if (options.raw !== true) complete = (await interpret(output)) && complete;
   if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
   note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);

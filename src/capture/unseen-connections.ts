@@ -1,0 +1,154 @@
+// TLS connections that moved bytes while no probe saw what they carried: of which programs, how much, and why, as far as
+// that is known. The kernel tells of connections, src/elf of libraries; what counts as unseen is decided here.
+
+import type { BinaryReport } from '../elf/binary.js';
+import { foreignTlsLibraries, linkedTlsLibraries } from '../elf/linked-libraries.js';
+import { foreignVerdicts, type TlsVerdict, tlsVerdicts } from '../elf/tls-verdict.js';
+import { AgsightError } from '../errors.js';
+import type { EvidenceEvent, SocketEvent } from '../evidence/event.js';
+import { identity, sharedTlsLibrary } from './probed-binaries.js';
+import { executable, mappedFiles } from './process.js';
+
+const maxProcesses = 4096;
+const maxRemotes = 8;
+
+export interface UnseenProgram {
+  /** The file, or the name of the process where that was gone before it could be looked at. */
+  program: string;
+  connections: number;
+  /** That TCP moved, in both directions. */
+  bytes: number;
+  /** Where to, each once, the first few. */
+  remotes: string[];
+  /** The libraries that it may have used, and why agsight does not see them. Empty when nothing is known. */
+  libraries: Pick<TlsVerdict, 'library' | 'version' | 'reason' | 'remedy'>[];
+}
+
+interface Program {
+  name: string;
+  /** Device and inode; undefined when the file could not be looked at. */
+  identity: string | undefined;
+  /** Whether it has loaded a libssl, which is probed like that of every other program. */
+  hasLibssl: boolean;
+}
+
+interface KnownFiles {
+  /** What was found in a file, by its device and inode: `dev:ino`. */
+  reportOf(identity: string): BinaryReport | undefined;
+  /** How many milliseconds the process used a library before that was probed; undefined when it did not. */
+  lateMs(pid: number): number | undefined;
+}
+
+export class UnseenConnections {
+  readonly #known: KnownFiles;
+  /** Processes with connections, as they were when these began: at their end they are gone. */
+  readonly #programs = new Map<number, Program>();
+  /** What processes were started as. */
+  readonly #paths = new Map<number, string>();
+  readonly #found = new Map<string, UnseenProgram>();
+
+  constructor(known: KnownFiles) {
+    this.#known = known;
+  }
+
+  get all(): UnseenProgram[] {
+    return [...this.#found.values()];
+  }
+
+  take(event: EvidenceEvent): void {
+    if (event.kind === 'exec') {
+      this.#programs.delete(event.pid);
+      remember(this.#paths, event.pid, event.execPath);
+    }
+    if (event.kind !== 'socket' || event.operation === 'listen') return;
+    if (event.operation === 'close') this.#closed(event);
+    else this.#programAt(event);
+  }
+
+  #programAt({ pid, comm }: SocketEvent): Program {
+    const known = this.#programs.get(pid);
+    if (known !== undefined) return known;
+    const path = this.#paths.get(pid);
+    const unknown = { name: path ?? comm, identity: undefined, hasLibssl: false };
+    const found = programOf(pid) ?? (path === undefined ? undefined : programAt(path)) ?? unknown;
+    remember(this.#programs, pid, found);
+    return found;
+  }
+
+  #closed(event: SocketEvent): void {
+    if (event.content !== 'tls' || event.carries !== 0n || event.received === 0) return;
+    const program = this.#programAt(event);
+    const libraries = this.#unseenLibraries(program) ?? this.#late(event.pid);
+    if (libraries === undefined) return;
+    const { name } = program;
+    const found = this.#found.get(name) ?? {
+      program: name,
+      connections: 0,
+      bytes: 0,
+      remotes: [],
+      libraries,
+    };
+    found.connections += 1;
+    found.bytes += event.sent + event.received;
+    const remote = `${event.remote.address}:${event.remote.port}`;
+    if (found.remotes.length < maxRemotes && !found.remotes.includes(remote)) found.remotes.push(remote);
+    this.#found.set(name, found);
+  }
+
+  #late(pid: number): UnseenProgram['libraries'] | undefined {
+    const ms = this.#known.lateMs(pid);
+    if (ms === undefined) return undefined;
+    const reason = `it was probed ${ms} ms after the process had begun to use it`;
+    const remedy = 'start the capture before such processes; from the second one on they are seen';
+    return [{ library: 'openssl', version: null, reason, remedy }];
+  }
+
+  /** Undefined when all that the program has is seen: then the connection broke before it carried anything. */
+  #unseenLibraries({ name, identity: file, hasLibssl }: Program): UnseenProgram['libraries'] | undefined {
+    const report = file === undefined ? undefined : this.#known.reportOf(file);
+    const own = report === undefined ? [] : tlsVerdicts(report);
+    const unseen = own.filter(({ is_captured }) => !is_captured);
+    const isSeen = hasLibssl || own.some(({ is_captured }) => is_captured);
+    if (isSeen && unseen.length === 0) return undefined;
+    return [
+      ...unseen,
+      ...(isSeen ? [] : foreignVerdicts(ifThere(() => foreignTlsLibraries(name)) ?? [])),
+    ].map(({ library, version, reason, remedy }) => ({ library, version, reason, remedy }));
+  }
+}
+
+/** The oldest entries make room. */
+function remember<T>(map: Map<number, T>, pid: number, value: T): void {
+  for (const oldest of map.keys()) {
+    if (map.size < maxProcesses) break;
+    map.delete(oldest);
+  }
+  map.set(pid, value);
+}
+
+/** Of a process that runs. */
+function programOf(pid: number): Program | undefined {
+  const name = executable(pid);
+  return ifThere(() => {
+    if (name === undefined) return undefined;
+    const hasLibssl = mappedFiles(pid, sharedTlsLibrary).length > 0;
+    return { name, identity: identity(`/proc/${pid}/exe`), hasLibssl };
+  });
+}
+
+/** Of a process that is gone. */
+function programAt(path: string): Program | undefined {
+  return ifThere(() => {
+    return { name: path, identity: identity(path), hasLibssl: linkedTlsLibraries(path).length > 0 };
+  });
+}
+
+/** Undefined where a file or process is not there, or not what was expected. */
+function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AgsightError || (error instanceof Error && 'syscall' in error)) return undefined;
+    throw error;
+  }
+}

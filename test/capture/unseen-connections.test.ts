@@ -1,0 +1,119 @@
+import { statSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { UnseenConnections } from '../../src/capture/unseen-connections.js';
+import { type BinaryReport, inspectBinary, type TlsLibrary } from '../../src/elf/binary.js';
+import type { SocketEvent } from '../../src/evidence/event.js';
+import { execEvent } from '../support/wire.js';
+
+const go: TlsLibrary = {
+  library: 'crypto/tls',
+  version: null,
+  tier: null,
+  confidence: null,
+  functions: [],
+  offsets: null,
+};
+const openssl: TlsLibrary = {
+  library: 'openssl',
+  version: '3.6.4',
+  tier: 'symbol',
+  confidence: 'high',
+  functions: [{ name: 'ssl_read', isEx: true, offset: 1, confidence: 'high' }],
+  offsets: { ssl_write: 1, ssl_read: 1, ssl_do_handshake: null, write_is_ex: true, read_is_ex: true },
+};
+
+/** A connection of this very process, whose program can be looked at. */
+function connection(changes: Partial<SocketEvent> = {}): SocketEvent {
+  return {
+    kind: 'socket',
+    pid: process.pid,
+    tid: process.pid,
+    comm: 'thread',
+    timeNs: 1n,
+    rootPid: process.pid,
+    operation: 'close',
+    connection: 0n,
+    carries: 0n,
+    local: { address: '127.0.0.1', port: 50_000 },
+    remote: { address: '127.0.0.1', port: 443 },
+    content: 'tls',
+    sent: 600,
+    received: 4000,
+    errno: 0,
+    ...changes,
+  };
+}
+
+describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () => {
+  const { dev, ino } = statSync(process.execPath);
+  const own = `${dev}:${ino}`;
+  const report = inspectBinary(process.execPath, { order: ['symbol'] });
+
+  function watch(
+    tls: TlsLibrary[],
+    events: readonly Parameters<UnseenConnections['take']>[0][],
+    lateMs?: number,
+  ) {
+    const known: BinaryReport = { ...report, tls };
+    const unseen = new UnseenConnections({
+      reportOf: (file) => (file === own ? known : undefined),
+      lateMs: () => lateMs,
+    });
+    for (const event of events) unseen.take(event);
+    return unseen.all;
+  }
+
+  it('is summed up by program, with what is known of the reason', () => {
+    const other = connection({ remote: { address: '::1', port: 8443 } });
+    expect(
+      watch([go], [connection({ operation: 'connect', content: 'unknown' }), connection(), other]),
+    ).toEqual([
+      {
+        program: process.execPath,
+        connections: 2,
+        bytes: 9200,
+        remotes: ['127.0.0.1:443', '::1:8443'],
+        libraries: [
+          {
+            library: 'crypto/tls',
+            version: null,
+            reason: expect.stringContaining('Go'),
+            remedy: expect.any(String),
+          },
+        ],
+      },
+    ]);
+  });
+
+  it.each([
+    ['its plaintext was seen', { carries: 5n }],
+    ['it is not TLS', { content: 'http' }],
+    ['nothing was answered', { received: 0 }],
+    ['it goes on', { operation: 'connect' }],
+  ] as const)('is none where %s', (_, changes) => {
+    expect(watch([go], [connection(changes)])).toEqual([]);
+  });
+
+  it('is none in a program whose TLS is probed: there, a connection without plaintext broke before it had any', () => {
+    expect(watch([openssl], [connection()])).toEqual([]);
+    expect(watch([openssl, go], [connection()])).toMatchObject([{ libraries: [{ library: 'crypto/tls' }] }]);
+  });
+
+  it('is told of a program that was probed while it was at it', () => {
+    expect(watch([openssl], [connection()], 12)).toMatchObject([
+      { libraries: [{ library: 'openssl', reason: expect.stringContaining('12 ms') }] },
+    ]);
+    expect(watch([openssl], [connection({ carries: 5n })], 12)).toEqual([]);
+  });
+
+  it('is told of processes that are gone and of programs that nobody knows', () => {
+    const gone = { pid: 2 ** 22 + 1 };
+    const started = execEvent(1n, { ...gone, execPath: process.execPath });
+    expect(watch([go], [started, connection(gone)])).toMatchObject([
+      { program: process.execPath, libraries: [{ library: 'crypto/tls' }] },
+    ]);
+    expect(watch([go], [connection({ ...gone, comm: 'short' })])).toMatchObject([
+      { program: 'short', libraries: [] },
+    ]);
+  });
+});
