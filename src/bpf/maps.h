@@ -31,6 +31,7 @@ struct call {
 	__u64 buffer;
 	__u64 count_address;
 	__u64 start_time;
+	/* 0 outside of calls. */
 	__u64 cookie;
 	__u64 length;
 	__u64 position;

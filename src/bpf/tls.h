@@ -119,15 +119,16 @@ static __always_inline void bind_to_socket(struct connection *connection, __u64 
 		state->carries = connection->id;
 }
 
+static const struct call no_call;
+
 /* Records the `length` bytes that `call` moved. */
-static __always_inline void record_transfer(struct call *call, __u32 pid, __u32 root_pid, __u64 length)
+static __always_inline void record_transfer(struct call *call, __u32 pid, __u64 length)
 {
 	struct connection_key key = { .ssl = call->ssl, .pid = pid };
 	struct call_pointer pointer = { call };
 	struct connection *connection;
 
 	call->end_time = bpf_ktime_get_ns();
-	call->root_pid = root_pid;
 	connection = find_connection(&key, call->end_time);
 	if (!connection) {
 		count(COUNTER_CONNECTIONS_FULL);
@@ -190,6 +191,20 @@ static __always_inline __s64 moved_bytes(struct registers *ctx, struct call *cal
 	return length;
 }
 
+/* A thread keeps its element from its first call until it ends: making and removing one costs more than the rest. */
+static __always_inline struct call *find_call(__u64 id)
+{
+	struct call *call = bpf_map_lookup_elem(&calls, &id);
+
+	if (call)
+		return call;
+	bpf_map_update_elem(&calls, &id, &no_call, BPF_NOEXIST);
+	call = bpf_map_lookup_elem(&calls, &id);
+	if (!call)
+		count(COUNTER_CALLS_FULL);
+	return call;
+}
+
 static __always_inline int tls_enter(struct registers *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -211,36 +226,38 @@ static __always_inline int tls_enter(struct registers *ctx)
 		return 0;
 	}
 
-	struct call fresh = { .ssl = ARG1(ctx), .buffer = ARG2(ctx), .start_time = bpf_ktime_get_ns(), .cookie = cookie };
+	struct call *call = find_call(id);
 	__u64 sealed = 0;
 
+	if (!call)
+		return 0;
+	call->cookie = cookie;
+	call->root_pid = process->root_pid;
+	call->start_time = bpf_ktime_get_ns();
+	call->ssl = ARG1(ctx);
+	call->buffer = ARG2(ctx);
+	call->count_address = 0;
+	call->additional_length = 0;
+	call->position = 0;
 	if (cookie & COOKIE_RING) {
-		sealed = ring_call(ctx, &fresh);
+		sealed = ring_call(ctx, call);
 	} else if (cookie & COOKIE_AEAD) {
-		fresh.additional = ARG9(ctx);
-		fresh.additional_length = ARG10(ctx);
+		call->additional = ARG9(ctx);
+		call->additional_length = ARG10(ctx);
 		if (cookie & COOKIE_RECEIVE) {
-			fresh.count_address = ARG3(ctx);
+			call->count_address = ARG3(ctx);
 		} else {
-			fresh.buffer = ARG7(ctx);
+			call->buffer = ARG7(ctx);
 			sealed = ARG8(ctx);
 		}
 	} else if (cookie & COOKIE_EX) {
-		fresh.count_address = ARG4(ctx);
-	}
-	if (bpf_map_update_elem(&calls, &id, &fresh, BPF_ANY)) {
-		count(COUNTER_CALLS_FULL);
-		return 0;
+		call->count_address = ARG4(ctx);
 	}
 	/* The plaintext is often encrypted in place: after the call it would be gone. */
-	if (sealed > 0) {
-		struct call *call = bpf_map_lookup_elem(&calls, &id);
-
-		if (call)
-			record_transfer(call, pid, process->root_pid, sealed);
-	}
+	if (sealed > 0)
+		record_transfer(call, pid, sealed);
 	if (cookie & COOKIE_AEAD && !(cookie & COOKIE_RECEIVE))
-		bpf_map_delete_elem(&calls, &id);
+		call->cookie = 0;
 	return 0;
 }
 
@@ -249,18 +266,16 @@ static __always_inline int tls_return(struct registers *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct call *call = bpf_map_lookup_elem(&calls, &id);
-	struct process *process;
 	__s64 length;
 
-	if (!call)
+	if (!call || !call->cookie)
 		return 0;
-	process = bpf_map_lookup_elem(&processes, &pid);
-	length = process ? moved_bytes(ctx, call) : 0;
+	length = moved_bytes(ctx, call);
 	if (length < 0)
 		count(COUNTER_UNREADABLE);
-	if (process && length > 0)
-		record_transfer(call, pid, process->root_pid, length);
-	bpf_map_delete_elem(&calls, &id);
+	else if (length > 0)
+		record_transfer(call, pid, length);
+	call->cookie = 0;
 	return 0;
 }
 
