@@ -1,6 +1,7 @@
 // Exchanges as a summary lists them, whether or not they are in a bundle, and the choice of who follows one that
 // begins.
 
+import { ContentDecoders } from '../protocol/content-decoder.js';
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
 import type { Anomalies } from './anomalies.js';
@@ -54,7 +55,7 @@ export function routeExchanges(
   begun: (exchange: ResponsesCall | OtherExchange) => void,
   ended?: (exchange: OtherExchange) => void,
 ): ExchangeRouter {
-  const conversations = new Conversations();
+  const shared = { decoders: new ContentDecoders(), conversations: new Conversations() };
   return {
     exchange(head, where) {
       const path = pathOf(head.target);
@@ -68,7 +69,7 @@ export function routeExchanges(
         const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
         call.reader = reader;
         begun(call);
-        return new HttpCallObserver(call, conversations, anomalies);
+        return new HttpCallObserver(call, shared, anomalies);
       }
       const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
       const other = new OtherExchange(head, where, {

@@ -1,6 +1,7 @@
 // A call of a model's API as one HTTP exchange: the body of the request, and a response that is an event stream, a JSON
 // document or an error. Owns the bodies and how they end; what they mean is responses-call.ts.
 
+import type { ContentDecoders } from '../protocol/content-decoder.js';
 import type { MessageEnd } from '../protocol/http1.js';
 import { field, type ResponseHead } from '../protocol/http1-head.js';
 import { SseDecoder } from '../protocol/sse.js';
@@ -21,10 +22,17 @@ const CALL_LIMITS = {
 
 const FIRST_ERROR = 300;
 
+/** What all calls of an interpretation have in common. */
+export interface SharedByCalls {
+  decoders: ContentDecoders;
+  /** Finds the threads of agents that name none. */
+  conversations: Conversations;
+}
+
 export class HttpCallObserver implements ExchangeObserver {
   readonly #call: ResponsesCall;
   readonly #anomalies: Anomalies;
-  readonly #conversations: Conversations;
+  readonly #shared: SharedByCalls;
   readonly #requestBody: HttpBody;
   readonly #requestText = new CollectedText();
   #responseBody: HttpBody | undefined;
@@ -35,12 +43,11 @@ export class HttpCallObserver implements ExchangeObserver {
   /** Bytes of the response are missing. */
   #hasGap = false;
 
-  /** `conversations` finds the threads of agents that name none. */
-  constructor(call: ResponsesCall, conversations: Conversations, anomalies: Anomalies) {
+  constructor(call: ResponsesCall, shared: SharedByCalls, anomalies: Anomalies) {
     this.#call = call;
-    this.#conversations = conversations;
+    this.#shared = shared;
     this.#anomalies = anomalies;
-    this.#requestBody = new HttpBody(call.head, (bytes) => this.#requestText.add(bytes));
+    this.#requestBody = new HttpBody(call.head, shared.decoders, (bytes) => this.#requestText.add(bytes));
   }
 
   requestData(bytes: Uint8Array): void {
@@ -63,7 +70,7 @@ export class HttpCallObserver implements ExchangeObserver {
     const isSuccess = head.status < FIRST_ERROR;
     this.#isStream =
       isSuccess && type === undefined ? undefined : isSuccess && /^text\/event-stream\b/i.test(type ?? '');
-    this.#responseBody = new HttpBody(head, (bytes) => this.#decoded(bytes));
+    this.#responseBody = new HttpBody(head, this.#shared.decoders, (bytes) => this.#decoded(bytes));
   }
 
   responseData(bytes: Uint8Array, timeNs: bigint): void {
@@ -160,7 +167,7 @@ export class HttpCallObserver implements ExchangeObserver {
       ...read.rest,
       input: read.input,
       translated_from: reader?.name,
-      client_metadata: this.#conversations.idsOf(read, this.#call),
+      client_metadata: this.#shared.conversations.idsOf(read, this.#call),
     };
   }
 

@@ -40,6 +40,11 @@ export interface CallRequest {
 
 export type Transport = 'http' | 'websocket';
 
+const CALL_LIMITS = {
+  /** Characters of the events that hold the items of one response. */
+  itemChars: 256 * 1024 * 1024,
+} as const;
+
 const TERMINAL = new Set(['response.completed', 'response.failed', 'response.incomplete', 'error']);
 const RELEVANT = new Set([...TERMINAL, 'response.created', 'response.output_item.done']);
 
@@ -71,6 +76,7 @@ export class ResponsesCall {
   readonly #sink: CallSink;
   readonly #anomalies: Anomalies;
   #isRequestRead = false;
+  #itemChars = 0;
 
   constructor(
     head: RequestHead,
@@ -112,6 +118,12 @@ export class ResponsesCall {
     this.lastNs = timeNs;
     if (this.end !== undefined) return;
     if (this.reader === undefined && name !== undefined && !RELEVANT.has(name)) return;
+    this.#itemChars += data.length;
+    if (this.#itemChars > CALL_LIMITS.itemChars) {
+      this.#anomalies.add('body-over-limit', `${this.where}, response`);
+      this.lost();
+      return;
+    }
     const body = parseObject(data);
     if (body === undefined) {
       if (data === '[DONE]') this.#applyAll(this.reader?.end() ?? []);

@@ -13,6 +13,8 @@ export const CODING_LIMITS = {
   /** Times that a coding may make a body larger, once it gives more than `ratioFromBytes`. Text is up to a hundred times. */
   ratio: 400,
   ratioFromBytes: 16 * 1024 * 1024,
+  /** Bodies that are decoded at the same time: each may need the window of its coding, up to 32 MiB. */
+  open: 64,
 } as const;
 
 /** Encoded bytes that are decoded at a time, and the most that may come of them. */
@@ -47,21 +49,51 @@ const STAGES: Readonly<Record<string, (output: Output) => Stage>> = {
   zstd: (output) => new ZstdStage(output),
 };
 
+type Limits = Record<keyof typeof CODING_LIMITS, number>;
+
+/** The bodies that are being decoded. For one too many, the one that has waited longest is given up. */
+export class ContentDecoders {
+  readonly #limits: Limits;
+  /** The one used last is the last. */
+  readonly #open = new Set<ContentDecoder>();
+
+  constructor(limits: Limits = CODING_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** `output` and `codings` are those of ContentDecoder. */
+  open(codings: readonly string[], output: Output): ContentDecoder {
+    const decoder = new ContentDecoder(codings, output, this.#limits);
+    if (codings.length > 0) this.used(decoder);
+    return decoder;
+  }
+
+  closed(decoder: ContentDecoder): void {
+    this.#open.delete(decoder);
+  }
+
+  used(decoder: ContentDecoder): void {
+    this.#open.delete(decoder);
+    if (decoder.problem !== undefined) return;
+    this.#open.add(decoder);
+    const [idle] = this.#open;
+    if (idle === undefined || this.#open.size <= this.#limits.open) return;
+    this.#open.delete(idle);
+    idle.giveUp();
+  }
+}
+
 export class ContentDecoder {
-  readonly #limits: Record<keyof typeof CODING_LIMITS, number>;
+  readonly #limits: Limits;
   /** In the order in which they are undone. */
-  readonly #stages: Stage[] = [];
+  #stages: Stage[] = [];
   #problem: CodingProblem | undefined;
 
   /**
    * @param codings as in the header field: in the order in which they were applied
    * @param output takes what is decoded; the view may be reused after the call
    */
-  constructor(
-    codings: readonly string[],
-    output: Output,
-    limits: Record<keyof typeof CODING_LIMITS, number> = CODING_LIMITS,
-  ) {
+  constructor(codings: readonly string[], output: Output, limits: Limits = CODING_LIMITS) {
     this.#limits = limits;
     let next = output;
     for (const coding of codings) {
@@ -80,6 +112,12 @@ export class ContentDecoder {
   /** Why not all of the body is told; undefined while all is well. */
   get problem(): CodingProblem | undefined {
     return this.#problem;
+  }
+
+  /** Others need the memory. */
+  giveUp(): void {
+    this.#problem ??= 'over-limit';
+    this.#stages = [];
   }
 
   /** Takes the next bytes of the body as it was sent. */

@@ -8,7 +8,7 @@ export const HPACK_LIMITS = {
   /** Bytes of the fields of one block, 32 more for each, as RFC 7541 section 4.1 counts them. Fields beyond are left out. */
   listBytes: 256 * 1024,
   /** Bytes of the dynamic table, counted likewise. What a sender keeps beyond is not known here. */
-  tableBytes: 1024 * 1024,
+  tableBytes: 64 * 1024,
 } as const;
 
 export interface HeaderBlock {

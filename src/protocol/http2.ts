@@ -24,8 +24,8 @@ export const HTTP2_LIMITS = {
   frameBytes: 1024 * 1024,
   /** Bytes of a header block on the wire, with those of its continuations. After a longer one the table is not known. */
   headerBlockBytes: 256 * 1024,
-  /** Streams open at once. The oldest is given up for a new one. */
-  streams: 10_000,
+  /** Streams open at once, of which servers allow some hundred. The oldest is given up for a new one. */
+  streams: 1000,
 } as const;
 
 /** What could not be told of a connection whose framing is intact. */

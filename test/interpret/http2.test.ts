@@ -1,5 +1,6 @@
 // Exchanges over HTTP/2: the streams of one connection are told apart, whatever becomes of them.
 
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { EvidenceEvent } from '../../src/evidence/event.js';
 import { FLAG, FRAME, PREFACE } from '../../src/protocol/http2-frame.js';
@@ -297,6 +298,19 @@ describe('a connection that was open before', () => {
       { kind: 'unpaired-message', count: 1, example: 'connection 1 of process 100, receive' },
       { kind: 'unknown-header-fields', count: 5, example: 'connection 1 of process 100, send' },
     ]);
+  });
+
+  test('tells a compressed body by its first bytes', () => {
+    const body = gzipSync(sse(created(), done(answer('hi')), completed()));
+    const { result } = interpret(
+      capture(
+        ...talk(
+          ['>', ask(7, { head: unknownHead })],
+          ['<', Buffer.concat([unknownOk(7), frame(FRAME.data, FLAG.endStream, 7, body)])],
+        ),
+      ),
+    );
+    expect(result.exchanges).toMatchObject([{ call: { outcome: 'completed', responseId: 'resp_1' } }]);
   });
 
   test('in the middle of a frame is found again with the next', () => {

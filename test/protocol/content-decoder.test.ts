@@ -1,7 +1,7 @@
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CODING_LIMITS, ContentDecoder } from '../../src/protocol/content-decoder.js';
+import { CODING_LIMITS, ContentDecoder, ContentDecoders } from '../../src/protocol/content-decoder.js';
 import { storedZstd } from '../support/content-encoder.js';
 
 type Encode = (bytes: Buffer) => Buffer;
@@ -141,6 +141,30 @@ describe('bodies that are made to grow', () => {
     decoder.finish();
     expect(decoder.problem).toBe('over-limit');
     expect(given).toBeLessThanOrEqual(CODING_LIMITS.ratioFromBytes);
+  });
+
+  test('of too many at once, the one that has waited longest is given up', () => {
+    const decoders = new ContentDecoders({ ...CODING_LIMITS, open: 2 });
+    const encoded = gzipSync(text);
+    const half = encoded.length / 2;
+    const told = ['', '', ''];
+    const open = (index: number) =>
+      decoders.open(['gzip'], (bytes) => {
+        told[index] += Buffer.from(bytes).toString('latin1');
+      });
+    const [first, second] = [open(0), open(1)];
+    first.data(encoded.subarray(0, half));
+    decoders.used(first);
+    const third = open(2);
+    for (const decoder of [second, third]) decoder.data(encoded);
+    first.data(encoded.subarray(half));
+    expect([first.problem, second.problem, third.problem]).toEqual([undefined, 'over-limit', undefined]);
+    expect(told).toEqual([text, '', text]);
+    // A body without a coding needs no memory.
+    decoders.open([], () => {});
+    decoders.closed(third);
+    open(1);
+    expect([first.problem, third.problem]).toEqual([undefined, undefined]);
   });
 
   test('any is given up at the limit', () => {
