@@ -6,9 +6,17 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 mkdirSync(`${root}native/build`, { recursive: true });
 
-const sources = ['shim', 'arguments', 'session', 'links', 'elements', 'ring', 'trial', 'kernel'].map(
-  (name) => `native/${name}.c`,
-);
+const sources = [
+  'shim',
+  'arguments',
+  'session',
+  'links',
+  'elements',
+  'ring',
+  'trial',
+  'crc32c',
+  'kernel',
+].map((name) => `native/${name}.c`);
 const shim = `${root}native/build/linux-${process.arch}.node`;
 const compiler = process.env.CC ?? 'cc';
 const { status, error } = spawnSync(

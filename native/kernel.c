@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,15 +112,16 @@ done:
 	return result;
 }
 
-/* The verifier gives up with EAGAIN when a signal comes in while it works, as one of a child that ended. */
-#define LOAD_TRIES 10
-
 int kernel_load(const struct skeleton *skeleton, const uint32_t *max_entries, int *map_fds, int *program_fds)
 {
-	int result = -EAGAIN;
+	sigset_t all, before;
+	int result;
 
-	for (int i = 0; i < LOAD_TRIES && result == -EAGAIN; i++)
-		result = load_once(skeleton, max_entries, map_fds, program_fds);
+	/* The verifier gives up with EAGAIN when a signal comes in while it works, as one of a child that ended. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	result = load_once(skeleton, max_entries, map_fds, program_fds);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return result;
 }
 

@@ -8,7 +8,7 @@
 #include "session.h"
 
 /* Node cannot exit while a wait is in progress, so none lasts longer than this. */
-#define MAX_WAIT_MS 200
+#define MAX_WAIT_MS 1000
 
 struct wait {
 	struct session *session;

@@ -7,6 +7,7 @@
 #include <node_api.h>
 #include <time.h>
 
+#include "crc32c.h"
 #include "kernel.h"
 #include "links.h"
 #include "elements.h"
@@ -65,9 +66,12 @@ NAPI_MODULE_INIT()
 		{ "hasUprobeMulti", has_uprobe_multi },
 		{ "loadFentry", load_fentry },
 		{ "moveBytes", move_bytes },
+		/* The last one, as it may be left out. */
+		{ "crc32c", crc32c },
 	};
+	size_t count = sizeof(functions) / sizeof(functions[0]) - (has_crc32c() ? 0 : 1);
 
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		napi_value function;
 
 		if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].function, NULL, &function) != napi_ok ||

@@ -58,7 +58,7 @@ export interface Notice {
 /** The rings of the shim. */
 const records = 0;
 const notices = 1;
-const longestWaitMs = 200;
+const longestWaitMs = 1000;
 
 /** What was lost of one process, by reason. */
 export interface ProcessLoss {
@@ -278,7 +278,7 @@ export class KernelProgram {
     this.#shim.runProgram(this.#session, this.#program('report_threads'));
   }
 
-  /** Settles when there is something to drain or to probe, or 200 ms have passed; with false after `close`. */
+  /** Settles when there is something to drain or to probe, or a second has passed; with false after `close`. */
   wait(): Promise<boolean> {
     return this.#shim.wait(this.#session, records, longestWaitMs);
   }
@@ -334,6 +334,11 @@ export class KernelProgram {
       byPid.set(pid, counters);
     }
     return [...byPid].map(([pid, counters]) => ({ pid, counters })).sort((a, b) => a.pid - b.pid);
+  }
+
+  /** The sum over frames of evidence by the processor; undefined where it has no instruction for it. */
+  get checksum(): Shim['crc32c'] {
+    return this.#shim.crc32c;
   }
 
   /** One instant on the clock of the records and on the wall clock, in nanoseconds. */

@@ -34,7 +34,7 @@ export interface Shim {
   drain(session: ShimSession, ring: number, buffer: Uint8Array): number;
   /**
    * Settles when there is something in a ring, or with 1 in that of the notices, or at the latest after `milliseconds`, of
-   * which there are at most 200; with false when the session was closed. One at a time.
+   * which there are at most 1000; with false when the session was closed. One at a time.
    */
   wait(session: ShimSession, ring: number, milliseconds: number): Promise<boolean>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
@@ -44,6 +44,8 @@ export interface Shim {
   loadFentry(functionId: number): void;
   /** Calls a function of the shim that has the signature of SSL_write with `bytes`, and returns its address. */
   moveBytes(bytes: Uint8Array): bigint;
+  /** As `crc32c` of src/evidence, by an instruction of the processor; undefined where it has none. */
+  crc32c?: (bytes: Uint8Array, start: number, end: number) => number;
 }
 
 type AttachUprobes = (

@@ -15,6 +15,7 @@ import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
 import { namePattern } from './name-pattern.js';
 import { openSockets, waitingCalls } from './open-sockets.js';
+import { raisePriority } from './priority.js';
 import { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
 import {
@@ -30,7 +31,7 @@ import { Targets } from './targets.js';
 const drainBufferBytes = 4 << 20;
 // Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
 const drainDelayMs = 5;
-const housekeepingMs = 500;
+const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
 // Longer than a record takes to be written.
@@ -95,9 +96,10 @@ export class Recording {
 
   async #record(command?: StoppedCommand): Promise<CaptureSummary> {
     const { output, target } = this.#options;
-    const writer = new EvidenceWriter(output);
+    const writer = new EvidenceWriter(output, { checksum: this.#program.checksum });
     const pids = this.#targets.roots;
     const summary = startSummary(this.#options, pids);
+    const lowerPriority = raisePriority();
     try {
       writer.append({
         kind: 'capture-start',
@@ -127,6 +129,7 @@ export class Recording {
       if (error instanceof AgsightError && error.code === 'disk-full') summary.end_reason = 'disk-full';
       throw error;
     } finally {
+      lowerPriority();
       summary.ended_at = new Date().toISOString();
       this.#fillSummary(summary, writer);
       closeInOrder(writer, () => writeSummary(output, summary));

@@ -2,6 +2,9 @@
 // damage. What a payload means is codec.ts, where the bytes come from is reader.ts.
 import { crc32c } from './crc32c.js';
 
+/** The CRC-32C of `bytes[start, end)`. */
+export type Checksum = (bytes: Uint8Array, start: number, end: number) => number;
+
 const FRAME_HEADER_BYTES = 8;
 /** Largest payload. A length beyond it is damage, not data. */
 export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
@@ -12,13 +15,13 @@ export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
  * @throws RangeError when the payload is empty (it would look like a run of zeros, which is what a lost
  * write leaves behind) or longer than {@link MAX_PAYLOAD_BYTES}.
  */
-export function sealFrame(buffer: Uint8Array, start: number, end: number): void {
+export function sealFrame(buffer: Uint8Array, start: number, end: number, checksum: Checksum = crc32c): void {
   const length = end - start - FRAME_HEADER_BYTES;
   if (length < 1 || length > MAX_PAYLOAD_BYTES) {
     throw new RangeError(`a frame payload has 1 to ${MAX_PAYLOAD_BYTES} bytes, not ${length}`);
   }
   writeUint32(buffer, start, length);
-  writeUint32(buffer, start + 4, crc32c(buffer, start + FRAME_HEADER_BYTES, end));
+  writeUint32(buffer, start + 4, checksum(buffer, start + FRAME_HEADER_BYTES, end));
 }
 
 /** The frame around `payload`, in memory of its own. */

@@ -8,7 +8,7 @@ import protobuf, { type Writer } from 'protobufjs';
 import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 import { writeEvent } from './codec.js';
 import type { CaptureEndEvent, CheckpointEvent, EvidenceEvent } from './event.js';
-import { sealFrame, wholeFrames } from './frame.js';
+import { type Checksum, sealFrame, wholeFrames } from './frame.js';
 import { evidenceDirectory, segmentName } from './segment.js';
 
 /** What a capture records. Checkpoints and the end are the writer's own. */
@@ -19,6 +19,8 @@ export interface EvidenceWriterOptions {
   segmentBytes?: number;
   /** Evidence between two checkpoints. */
   checkpointBytes?: number;
+  /** How frames are summed; by default in JavaScript. */
+  checksum?: Checksum | undefined;
 }
 
 const SEGMENT_BYTES = 256 * 1024 * 1024;
@@ -41,6 +43,7 @@ export class EvidenceWriter {
   readonly #directory: string;
   readonly #segmentBytes: number;
   readonly #checkpointBytes: number;
+  readonly #checksum: Checksum | undefined;
   readonly #hash = createHash('sha256');
   readonly #batch: Writer = protobuf.Writer.create();
   /** Bytes of the batch that the hash has taken in. */
@@ -62,6 +65,7 @@ export class EvidenceWriter {
     this.#directory = evidenceDirectory(bundleDir);
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
     this.#checkpointBytes = options.checkpointBytes ?? CHECKPOINT_BYTES;
+    this.#checksum = options.checksum;
     this.#batch.buf = Buffer.allocUnsafe(BUFFER_BYTES);
     this.#attempt(() => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
     this.#openSegment();
@@ -144,7 +148,7 @@ export class EvidenceWriter {
     try {
       batch.fixed32(0).fixed32(0);
       writeEvent(batch, event);
-      sealFrame(batch.buf, start, batch.pos);
+      sealFrame(batch.buf, start, batch.pos, this.#checksum);
     } catch (error) {
       batch.pos = start;
       batch.states = null;

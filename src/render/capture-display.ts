@@ -10,7 +10,6 @@ import { singleLine } from './terminal.js';
 
 const intervalMs = 250;
 const maxLine = 300;
-const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
 export class CaptureDisplay implements CaptureObserver {
   readonly #view = new LiveView((exchange) => detail(`agsight: ${describeExchange(exchange)}`));
@@ -56,7 +55,7 @@ export class CaptureDisplay implements CaptureObserver {
       duration(performance.now() - this.#startedMs),
       counted(processes, 'process', 'processes'),
       counted(requests, 'request'),
-      `${compact.format(tokens)} tokens`,
+      `${thousands(tokens)} tokens`,
       counted(commands, 'command'),
       counted(files, 'file'),
       megabytes(bytes),
@@ -92,6 +91,11 @@ function describeExchange(exchange: Exchange): string {
 
 function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `950`, `17.6k`, `1234.5k` */
+function thousands(count: number): string {
+  return count < 1000 ? `${count}` : `${(count / 1000).toFixed(1)}k`;
 }
 
 function megabytes(bytes: number): string {

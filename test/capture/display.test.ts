@@ -17,7 +17,7 @@ beforeEach((context) => requireRoot(context));
 const eraseLine = '\r\u001b[K';
 const end = /^agsight: \d+ events in \S+, 0 lost$/;
 const progressLine =
-  /^\d+:\d\d, \d+ process(es)?, \d+ requests?, \d+ tokens, \d+ commands?, \d+ files?, \d+\.\d MB, 0 lost$/;
+  /^\d+:\d\d, \d+ process(es)?, \d+ requests?, [\d.]+k? tokens, \d+ commands?, \d+ files?, \d+\.\d MB, 0 lost$/;
 
 /** The command line of a capture of a program that moves bytes and runs a command, below a shell script. */
 function captureUnder(script: string, name: string, ...flags: string[]): string[] {

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Calls a function SSL_write of its own, and does what unrelated programs do: what these cost is what a capture adds.
+ *
+ * Usage: tls-load write BYTES CALLS [PER_SECOND]  CALLS calls with BYTES bytes each, as fast as can be or so many a second
+ *        tls-load wait write …                    the same once a probe has been put on SSL_write
+ *        tls-load spawn COUNT                     so many runs of /bin/true
+ *        tls-load system COUNT                    so many system calls
+ * Prints the calls and the nanoseconds that they took.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS 1000000000ull
+#define WAIT_SECONDS 30
+/* From the first probe to the last. */
+#define SETTLE_US 700000
+/* Calls between two looks at the clock. */
+#define BURST_NS 1000000ull
+
+__attribute__((visibility("default"), noinline)) int SSL_write(void *ssl, const void *bytes, int count)
+{
+	__asm__ volatile("" ::"r"(ssl), "r"(bytes) : "memory");
+	return count;
+}
+
+static unsigned long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * NS + time.tv_nsec;
+}
+
+/* A probe changes the first instruction of the function, or the one behind an endbr64. */
+static int wait_for_probe(void)
+{
+	volatile unsigned char *code = (volatile unsigned char *)SSL_write;
+	unsigned char first = code[0], fifth = code[4];
+	unsigned long long end = now() + WAIT_SECONDS * NS;
+
+	while (code[0] == first && code[4] == fifth) {
+		if (now() > end)
+			return 0;
+		usleep(1000);
+	}
+	usleep(SETTLE_US);
+	return 1;
+}
+
+static void write_calls(int bytes, unsigned long calls, unsigned long per_second)
+{
+	static char connection[64];
+	char *buffer = malloc(bytes);
+	unsigned long burst = per_second ? per_second * BURST_NS / NS : calls;
+	unsigned long long next = now();
+
+	memset(buffer, 1, bytes);
+	for (unsigned long done = 0; done < calls;) {
+		for (unsigned long i = 0; i < burst && done < calls; i++, done++)
+			SSL_write(connection, buffer, bytes);
+		if (per_second) {
+			next += BURST_NS;
+			struct timespec time = { next / NS, next % NS };
+
+			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+		}
+	}
+}
+
+static void spawn(unsigned long count)
+{
+	while (count-- > 0) {
+		pid_t child = vfork();
+
+		if (child == 0) {
+			execl("/bin/true", "true", (char *)NULL);
+			_exit(127);
+		}
+		waitpid(child, NULL, 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long long start;
+	unsigned long count;
+
+	if (argc > 1 && strcmp(argv[1], "wait") == 0) {
+		if (!wait_for_probe()) {
+			fprintf(stderr, "no probe was put on SSL_write\n");
+			return 1;
+		}
+		argv++, argc--;
+	}
+	if (argc < 3)
+		return 2;
+	count = strtoul(argv[argc > 3 ? 3 : 2], NULL, 10);
+	start = now();
+	if (strcmp(argv[1], "write") == 0 && argc > 3) {
+		write_calls(atoi(argv[2]), count, argc > 4 ? strtoul(argv[4], NULL, 10) : 0);
+	} else if (strcmp(argv[1], "spawn") == 0) {
+		spawn(count);
+	} else if (strcmp(argv[1], "system") == 0) {
+		for (unsigned long i = 0; i < count; i++)
+			syscall(SYS_getppid);
+	} else {
+		return 2;
+	}
+	printf("%lu %llu\n", count, now() - start);
+	return 0;
+}
