@@ -3,6 +3,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { type NamePattern, namePattern } from '../capture/name-pattern.js';
 import { environment, isAlive } from '../capture/process.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { type AgentRole, findRole, isCodex } from '../sessions/agent-role.js';
@@ -52,9 +53,12 @@ const scriptSuffix = /\.(?:[cm]?js|py)$/;
 /** The first line of a rollout file with the instructions of its agent in it. */
 const firstLineBytes = 1 << 20;
 
-/** @param alsoNamed program names with `*` and `?`: those processes are taken for agents too */
+/**
+ * @param alsoNamed program names with `*` and `?`: those processes are taken for agents too
+ * @throws AgsightError `bad-name`
+ */
 export function findAgents(alsoNamed: readonly string[] = []): RunningAgent[] {
-  const names = new RegExp(`^(?:${[...otherAgents, ...alsoNamed].map(globSource).join('|')})$`);
+  const names = [...otherAgents, ...alsoNamed].map(namePattern);
   const found = new Map<RunningProcess, string>();
   for (const process of readProcessTable().values()) {
     const agent = agentOf(process, names);
@@ -97,17 +101,12 @@ export function findAgents(alsoNamed: readonly string[] = []): RunningAgent[] {
     });
 }
 
-function globSource(glob: string): string {
-  return glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-}
-
-function agentOf(process: RunningProcess, names: RegExp): string | undefined {
+function agentOf(process: RunningProcess, names: readonly NamePattern[]): string | undefined {
   if (isCodex(process) || process.files.some(isOwnRollout)) return codex;
   const script = scriptName(process);
-  return script === codex ? codex : [...programNames(process), script].find((name) => names.test(name ?? ''));
+  return script === codex
+    ? codex
+    : [...programNames(process), script ?? ''].find((name) => names.some(({ matches }) => matches(name)));
 }
 
 /** Whoever else reads the file does not write to it. */
