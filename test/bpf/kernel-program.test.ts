@@ -58,23 +58,29 @@ test.for(['uprobe_multi', 'perf'] as const)(
   },
 );
 
-test('what an AEAD seals is read before the call and what it opens after it, with the additional data', async () => {
+interface SeenRecord {
+  receive: boolean;
+  offset: bigint;
+  length: number;
+  additional: string;
+  /** Whether the bytes are those that the generator seals there. */
+  right: boolean;
+}
+
+/** What passes through AEAD functions of the generator, by their names, while it runs `script`. */
+async function sealedAndOpened(names: readonly [string, string], flags: number, script: string) {
   const symbols = execFileSync('nm', [generator], { encoding: 'utf8' });
-  const probeOf = (name: string, flags: number, atReturn: boolean): Probe => {
+  const probeOf = (name: string, direction: number, atReturn: boolean): Probe => {
     const address = new RegExp(`^([0-9a-f]+) T ${name}$`, 'm').exec(symbols)?.[1] ?? '';
-    return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags, atReturn };
+    return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags | direction, atReturn };
   };
   const program = new KernelProgram(ringBytes);
   try {
     program.follow(process.pid, process.pid);
-    program.attach(generator, [
-      probeOf('EVP_AEAD_CTX_seal', 0, false),
-      probeOf('EVP_AEAD_CTX_open', Cookie.receive, true),
-    ]);
-    await run('a16400,A100');
+    program.attach(generator, [probeOf(names[0], 0, false), probeOf(names[1], Cookie.receive, true)]);
+    await run(script);
     const buffer = Buffer.alloc(ringBytes);
-    const seen: { receive: boolean; offset: bigint; length: number; additional: string; right: boolean }[] =
-      [];
+    const seen: SeenRecord[] = [];
     forEachRecord(buffer, program.drain(buffer), (start) => {
       if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
       const length = buffer.readUInt32LE(start + layout.dataLength);
@@ -93,17 +99,34 @@ test('what an AEAD seals is read before the call and what it opens after it, wit
         right: buffer.subarray(data, data + length).equals(generatedBytes('send', Number(offset), length)),
       });
     });
-    const tls13 = { offset: 0n, length: 16400, additional: '1703031234', right: true };
-    const tls12 = { offset: 16400n, length: 100, additional: '17030312340506071703035678', right: true };
-    expect(seen).toEqual([
-      { receive: false, ...tls13 },
-      { receive: true, ...tls13 },
-      { receive: false, ...tls12 },
-      { receive: true, ...tls12 },
-    ]);
+    return seen;
   } finally {
     program.close();
   }
+}
+
+test('what an AEAD seals is read before the call and what it opens after it, with the additional data', async () => {
+  const seen = await sealedAndOpened(['EVP_AEAD_CTX_seal', 'EVP_AEAD_CTX_open'], 0, 'a16400,A100');
+  const tls13 = { offset: 0n, length: 16400, additional: '1703031234', right: true };
+  const tls12 = { offset: 16400n, length: 100, additional: '17030312340506071703035678', right: true };
+  expect(seen).toEqual([
+    { receive: false, ...tls13 },
+    { receive: true, ...tls13 },
+    { receive: false, ...tls12 },
+    { receive: true, ...tls12 },
+  ]);
+});
+
+test("ring's functions are read as Rust calls them, and what fails to open is not", async () => {
+  const seen = await sealedAndOpened(['aes_gcm_seal', 'aes_gcm_open'], Cookie.ring, 'g16400,g1');
+  const first = { offset: 0n, length: 16400, additional: '1703031234', right: true };
+  const second = { offset: 16400n, length: 1, additional: '1703031234', right: true };
+  expect(seen).toEqual([
+    { receive: false, ...first },
+    { receive: true, ...first },
+    { receive: false, ...second },
+    { receive: true, ...second },
+  ]);
 });
 
 test('processes that are not followed leave nothing in the ring', async () => {

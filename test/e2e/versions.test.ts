@@ -34,17 +34,25 @@ interface Transport {
   name: string;
   provider?: 'built-in';
   caVariable?: boolean;
-  webSocket?: 'plain' | 'deflate';
+  /** What the server takes. */
+  serve?: Parameters<typeof startMockResponses>[1];
   library: (version: string) => string;
 }
 
 const openssl = () => 'openssl';
 const underRustls = (version: string) => (version <= '0.140.0' ? 'ring' : 'aws-lc');
 const transports: Transport[] = [
+  { name: 'plain HTTP', serve: { tls: false }, library: () => 'socket' },
   { name: 'HTTP over OpenSSL', library: openssl },
   { name: 'HTTP over rustls', caVariable: true, library: underRustls },
-  { name: 'WebSocket', provider: 'built-in', webSocket: 'plain', library: underRustls },
-  { name: 'compressed WebSocket', provider: 'built-in', webSocket: 'deflate', library: underRustls },
+  { name: 'HTTP/2 over rustls', caVariable: true, serve: { http2: true }, library: underRustls },
+  { name: 'WebSocket', provider: 'built-in', serve: { webSocket: 'plain' }, library: underRustls },
+  {
+    name: 'compressed WebSocket',
+    provider: 'built-in',
+    serve: { webSocket: 'deflate' },
+    library: underRustls,
+  },
 ];
 
 interface Thing {
@@ -107,11 +115,11 @@ describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
     { timeout: fetchTimeoutMs },
     async (transport, context) => {
       const codex = await requireCodex(version, context);
-      const { name, webSocket, library, ...how } = transport;
+      const { name, serve = {}, library, ...how } = transport;
       const place = join(directory, `${version} ${name}`.replaceAll(' ', '-'));
       const traceRoot = join(place, 'codex-trace');
       mkdirSync(traceRoot, { recursive: true });
-      const server = await startMockResponses(demoSteps, webSocket === undefined ? {} : { webSocket });
+      const server = await startMockResponses(demoSteps, serve);
       const { command, env } = prepareCodexRun({
         codex,
         directory: join(place, 'home'),
@@ -125,14 +133,14 @@ describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
       const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], env);
       await server.close();
       expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
-      expect(server.requests.length === 0).toBe(webSocket !== undefined);
+      expect(server.requests.length === 0).toBe(serve.webSocket !== undefined);
 
       const [own = ''] = readdirSync(traceRoot);
       await reduceBundle(join(traceRoot, own));
       const inside = factsOf(readJson(traceRoot, own, 'state.json'));
       const outside = factsOf(readJson(bundle, 'state.json'));
       // The tracer of 0.130 says nothing of inferences over a WebSocket.
-      const isSilent = version === '0.130.0' && webSocket !== undefined;
+      const isSilent = version === '0.130.0' && serve.webSocket !== undefined;
       if (isSilent) expect(inside.inferences).toEqual([]);
       const { inferences, items } = isSilent ? outside : inside;
       expect(outside).toEqual({ ...inside, inferences, items });

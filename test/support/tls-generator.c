@@ -10,6 +10,7 @@
  *   h      SSL_do_handshake                 u<n>  SSL_write_ex from memory that is not resident
  *   a<n>   EVP_AEAD_CTX_seal of n bytes in place, then EVP_AEAD_CTX_open of what came of it
  *   A<n>   the same with TLS 1.2's additional data
+ *   g<n>   as a<n>, with functions that take and return things as ring's do, then an opening that fails
  *   x<n>   fork a child that exits with n   k     fork a child that is killed by SIGKILL
  *   e      run /bin/true                    s<n>  sleep n milliseconds
  *   *<n>   repeat the step before n more times
@@ -143,6 +144,49 @@ static void seal_and_open(struct connection *connection, size_t count, size_t ad
 	EVP_AEAD_CTX_open(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count + 16, additional, additional_length);
 }
 
+/* Rust returns a tag, or that there is none, as C returns a structure of this size: where the caller wants it. */
+struct tag {
+	unsigned char is_missing;
+	unsigned char bytes[16];
+};
+
+EXPORTED struct tag aes_gcm_seal(const void *key, const unsigned char *nonce, const unsigned char *additional,
+				 size_t additional_length, unsigned char *in_out, size_t length)
+{
+	(void)nonce, (void)additional_length;
+	__asm__ volatile("" ::"r"(additional) : "memory");
+	scramble(in_out, length);
+	((struct connection *)key)->sent += length;
+	return (struct tag){ 0 };
+}
+
+EXPORTED struct tag aes_gcm_open(const void *key, const unsigned char *nonce, const unsigned char *additional,
+				 size_t additional_length, unsigned char *in_out, size_t length, size_t start)
+{
+	(void)nonce, (void)additional_length;
+	__asm__ volatile("" ::"r"(additional) : "memory");
+	memmove(in_out, in_out + start, length - start);
+	scramble(in_out, length - start);
+	if (succeed)
+		((struct connection *)key)->received += length - start;
+	return (struct tag){ .is_missing = !succeed };
+}
+
+static void seal_and_open_in_rust(struct connection *connection, size_t count)
+{
+	static const size_t start = 5;
+	unsigned char additional[5] = { 23, 3, 3, 0x12, 0x34 };
+	unsigned char nonce[12] = { 0 };
+
+	fill(buffer, connection->sent, count, 1);
+	aes_gcm_seal(connection, nonce, additional, sizeof(additional), buffer, count);
+	memmove(buffer + start, buffer, count);
+	aes_gcm_open(connection, nonce, additional, sizeof(additional), buffer, count + start, start);
+	succeed = 0;
+	aes_gcm_open(connection, nonce, additional, sizeof(additional), buffer, count + start, start);
+	succeed = 1;
+}
+
 static long rate;
 static long steps_at_rate;
 static struct timespec rate_start;
@@ -204,6 +248,9 @@ static void step(char kind, long n, struct connection **current)
 		break;
 	case 'A':
 		seal_and_open(connection, n, 13);
+		break;
+	case 'g':
+		seal_and_open_in_rust(connection, n);
 		break;
 	case 'c':
 		*current = &connections[n];
