@@ -14,6 +14,7 @@ interface CaptureCommandOptions {
   children: boolean;
   files: boolean;
   raw?: boolean;
+  keepSecrets?: boolean;
   json?: boolean;
 }
 
@@ -61,6 +62,7 @@ export function captureCommand(): Command {
     .option('--ring-mib <n>', 'ring buffer between kernel and agsight, in MiB', parseRingMib, defaultRingMib)
     .option('--no-files', 'do not record what is done to files, permissions and the network')
     .option('--raw', 'record evidence only; interpret and reduce nothing')
+    .option('--keep-secrets', 'leave keys and tokens in what is interpreted and reduced')
     .action(async (command: string[], _: unknown, self: Command) => {
       const options = self.optsWithGlobals<CaptureCommandOptions>();
       const isAttached = options.pid !== undefined || options.name !== undefined;
@@ -113,21 +115,23 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     note(`agsight: ${program}: ${what} not seen${why}`);
   }
   let complete = summary.lost_events === 0 && summary.unseen_tls.length === 0;
-  if (options.raw !== true) complete = (await interpret(output)) && complete;
+  if (options.raw !== true) complete = (await interpret(output, options.keepSecrets === true)) && complete;
   if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
   note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);
   if (!complete) process.exitCode = ExitCode.incomplete;
 }
 
 /** Interprets and reduces the evidence, tells what came of it, and returns whether nothing was missing. */
-async function interpret(bundle: string): Promise<boolean> {
+async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean> {
   const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundle } = await import('../reduce/reduce.js');
   const { note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
-  const { exchanges, bundles, anomalies, evidenceAnomalies } = await interpretBundle(bundle);
+  const { exchanges, bundles, anomalies, evidenceAnomalies } = await interpretBundle(bundle, {
+    keepsSecrets,
+  });
   for (const { kind, count, example } of anomalies) {
     note(`agsight: ${kind}${count > 1 ? ` (${count} times)` : ''}: ${singleLine(example, 200)}`);
   }

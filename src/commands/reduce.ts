@@ -7,6 +7,7 @@ import type { ReduceResult } from '../reduce/reduce.js';
 interface Options {
   output?: string;
   strict?: boolean;
+  keepSecrets?: boolean;
   json?: boolean;
 }
 
@@ -30,6 +31,7 @@ export function reduceCommand(): Command {
       'where to write the state, - for stdout (default: state.json in the bundle)',
     )
     .option('--strict', 'stop at the first fault and write nothing, as `codex debug trace-reduce` does')
+    .option('--keep-secrets', 'interpret the evidence anew, and leave keys and tokens in what is written')
     .addHelpText(
       'after',
       [
@@ -47,13 +49,14 @@ export function reduceCommand(): Command {
 
 async function run(
   path: string,
-  { output, strict, json = false }: Options,
+  { output, strict, keepSecrets, json = false }: Options,
   usage: (message: string) => never,
   signal: AbortSignal,
 ): Promise<void> {
   const { findBundles } = await import('../reduce/find-bundles.js');
   const { reduceBundle } = await import('../reduce/reduce.js');
   const { openReduceDisplay } = await import('../render/reduce-progress.js');
+  if (keepSecrets === true) await interpretAnew(path);
   const found: Outcome[] = [];
   for (const dir of await findBundles(path)) found.push(...(await interpreted(dir)));
   if (output !== undefined && found.length > 1) {
@@ -84,6 +87,20 @@ async function run(
     console.log(JSON.stringify(reports.length === 1 ? reports[0] : reports, withoutBigints));
   }
   await describeFaults(found, strict === true, json);
+}
+
+/** Interprets the evidence again, whatever came of it before, and keeps the secrets. */
+async function interpretAnew(dir: string): Promise<void> {
+  const { hasEvidence, interpretBundle } = await import('../interpret/interpret-bundle.js');
+  if (hasEvidence(dir)) {
+    await interpretBundle(dir, { keepsSecrets: true });
+    return;
+  }
+  const { AgsightError } = await import('../errors.js');
+  throw new AgsightError('no-evidence', 'has no evidence, which alone holds the secrets', {
+    file: dir,
+    remedy: 'leave out --keep-secrets',
+  });
 }
 
 /** The bundles that a directory is or becomes: evidence alone is interpreted first. */

@@ -4,7 +4,7 @@
 
 import type { CodeCellStatus } from '../trace/raw-event.js';
 import { arrayAt, type JsonObject, stringAt } from './json.js';
-import type { ToolProcess } from './processes.js';
+import type { ProcessExit, ToolProcess } from './processes.js';
 import type { Rollout } from './rollout.js';
 import { later } from './time.js';
 import { commandDirectory, writeCommandRuntime } from './tool-runtime.js';
@@ -75,19 +75,23 @@ export class CodeCells {
   }
 
   /**
-   * Tells the commands that cells called. Nothing else comes after. What ended after `goneNs`, when Codex did, no cell
-   * was told.
+   * Tells the commands that cells called. Nothing else comes after. No cell was told of what ended after Codex, or was
+   * ended with it.
    */
   finish(
     isModelCall: (callId: string) => boolean,
-    { threadCwd, goneNs }: { threadCwd: string | undefined; goneNs: bigint | undefined },
+    { threadCwd, codexExit }: { threadCwd: string | undefined; codexExit: ProcessExit | undefined },
   ): void {
     for (const process of this.#rollout.shared.processes.toolsOf(this.#threadId)) {
-      if (!isModelCall(process.callId)) this.#nestedCommand(process, threadCwd, goneNs);
+      if (!isModelCall(process.callId)) this.#nestedCommand(process, threadCwd, codexExit);
     }
   }
 
-  #nestedCommand(process: ToolProcess, threadCwd: string | undefined, goneNs: bigint | undefined): void {
+  #nestedCommand(
+    process: ToolProcess,
+    threadCwd: string | undefined,
+    codexExit: ProcessExit | undefined,
+  ): void {
     const cell = this.#callerOf(process);
     if (cell === undefined || !this.#rollout.claim('tool call', process.callId)) return;
     const runtimeId = cell.runtimeId ?? this.#start(cell, undefined);
@@ -116,7 +120,7 @@ export class CodeCells {
       const run = { callId, turnId, startedNs, cwd, sessionId: undefined, shown: undefined };
       writeCommandRuntime(this.#rollout, this.#threadId, run, process);
     }
-    if (exit === undefined || (goneNs !== undefined && exit.timeNs > goneNs)) return;
+    if (exit === undefined || isEndOf(codexExit, exit)) return;
     const status = exit.signal === undefined ? 'completed' : 'failed';
     const ended = { type: 'tool_call_ended', tool_call_id: callId, status, result_payload: null } as const;
     tell(later(exit.timeNs, startedNs), ended);
@@ -172,6 +176,12 @@ export class CodeCells {
     const payload = { type, runtime_cell_id: runtimeId, status, response_payload };
     this.#rollout.event(atNs, payload, this.#threadId, turnId);
   }
+}
+
+/** Whether a process of Codex ended because Codex did. */
+function isEndOf(codex: ProcessExit | undefined, { timeNs, signal }: ProcessExit): boolean {
+  if (codex === undefined) return false;
+  return timeNs > codex.timeNs || (codex.signal !== undefined && signal !== undefined);
 }
 
 interface ScriptOutput {

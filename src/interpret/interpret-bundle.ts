@@ -22,18 +22,21 @@ export interface BundleInterpretation extends InterpretResult {
 /**
  * Reads `bundleDir/evidence` and writes manifest.json, trace.jsonl, payloads/ and anomalies.json beside it; when the capture
  * saw several root threads, each into `rollouts/<root thread id>/`. What an earlier interpretation wrote is
- * removed first. The same evidence gives the same bytes.
+ * removed first. The same evidence gives the same bytes; with `keepsSecrets` others, which hold the secrets.
  *
  * @throws AgsightError `no-evidence`, `bundle-write-failed`, `not-ours`
  */
-export async function interpretBundle(bundleDir: string): Promise<BundleInterpretation> {
+export async function interpretBundle(
+  bundleDir: string,
+  options: { keepsSecrets?: boolean } = {},
+): Promise<BundleInterpretation> {
   removeOutput(bundleDir);
   const evidenceAnomalies: EvidenceAnomaly[] = [];
   const interpreter = new Interpreter((rootThreadId, manifest) => {
     const dir = join(bundleDir, ROLLOUTS, directoryName(rootThreadId));
     mkdirSync(join(bundleDir, ROLLOUTS), { recursive: true, mode: 0o700 });
     return new TraceBundleWriter(dir, manifest);
-  });
+  }, options);
   for await (const event of readEvidence(bundleDir, {
     onAnomaly: (found) => evidenceAnomalies.push(found),
   })) {
@@ -67,6 +70,11 @@ function directoryName(threadId: string): string {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(threadId)
     ? threadId
     : `thread-${Buffer.from(threadId).toString('hex').slice(0, 120)}`;
+}
+
+/** Whether there is evidence to interpret. */
+export function hasEvidence(bundleDir: string): boolean {
+  return existsSync(join(bundleDir, 'evidence'));
 }
 
 /** Whether a capture's evidence is all that the directory holds: recorded with --raw, or cut short. */

@@ -33,6 +33,7 @@ const TOLD_KINDS = new Set(['turn', 'compaction']);
 
 export class Interpreter {
   readonly #open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter;
+  readonly #options: { keepsSecrets?: boolean };
   readonly #anomalies = new Anomalies();
   readonly #processes = new Processes();
   readonly #rollouts = new Map<string, Rollout>();
@@ -42,9 +43,16 @@ export class Interpreter {
   #shared: Shared | undefined;
   #captureEndNs: bigint | undefined;
 
-  /** `open` makes the writer of a bundle when the first call of its root thread has been read. */
-  constructor(open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter) {
+  /**
+   * `open` makes the writer of a bundle when the first call of its root thread has been read. With `keepsSecrets`, what is
+   * written holds them.
+   */
+  constructor(
+    open: (rootThreadId: string, manifest: Manifest) => TraceBundleWriter,
+    options: { keepsSecrets?: boolean } = {},
+  ) {
     this.#open = open;
+    this.#options = options;
     const begun = (exchange: ResponsesCall | OtherExchange) => this.#exchanges.push(exchange);
     this.#connections = new Connections(routeExchanges(this.#sink, this.#anomalies, begun), this.#anomalies);
   }
@@ -96,7 +104,7 @@ export class Interpreter {
     const salt = start?.salt ?? new Uint8Array();
     return {
       salt,
-      redactor: new Redactor(salt),
+      redactor: new Redactor(salt, this.#options),
       processes: this.#processes,
       anomalies: this.#anomalies,
     };

@@ -1,5 +1,6 @@
-// Takes secrets out of text that is about to be written. Owns what counts as a secret in a body or a command
-// line, and the replacement. Header fields need no rule here: none are ever written.
+// Takes secrets out of text that is about to be written. Owns what counts as a secret in a body, an output or a command
+// line, and the replacement. Header fields of the captured exchanges need no rule here: none are ever written. Those
+// that a program prints do.
 
 import { createHmac } from 'node:crypto';
 
@@ -11,24 +12,83 @@ const HASH_DIGITS = 12;
 const begin = (literal: string): string =>
   String.raw`${literal}(?<=(?:^|[^A-Za-z0-9_-]|\\[nrtbf])${literal})`;
 
-const SECRET = new RegExp(
-  [
-    // The scheme stays: it tells what was there.
-    '(?<scheme>[Bb]earer )(?<token>[A-Za-z0-9._~+/-]{20,}=*)',
-    `${begin('sk-')}[A-Za-z0-9_-]{16,}`,
-    String.raw`${begin('eyJ')}[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`,
-    `${begin('A[KS]IA')}[A-Z0-9]{16}(?![A-Za-z0-9])`,
-  ].join('|'),
-  'g',
-);
+/** What begins in a way that nothing else does. */
+const TOKENS = [
+  `${begin('sk-')}[A-Za-z0-9_-]{16,}`,
+  String.raw`${begin('eyJ')}[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`,
+  `${begin('A[KS]IA')}[A-Z0-9]{16}(?![A-Za-z0-9])`,
+  `${begin('gh[pousr]_')}[A-Za-z0-9]{20,}`,
+  `${begin('github_pat_')}[A-Za-z0-9_]{20,}`,
+  `${begin('glpat-')}[A-Za-z0-9_-]{16,}`,
+  `${begin('xox[abprs]-')}[A-Za-z0-9-]{10,}`,
+  `${begin('AIza')}[A-Za-z0-9_-]{35}`,
+];
+
+// The same words stand in plain text, in JSON, and in JSON within JSON, where a quote has one or more backslashes.
+const QUOTE = String.raw`(?:\\*["'])`;
+const GAP = String.raw`(?:\s|\\+[nrt])*`;
+// A variable in the place of a value is no secret, and what was replaced before is passed over.
+const NO_VALUE = String.raw`(?!\[redacted:|\$)`;
+const BARE = String.raw`[^\s"'\\,;&|<>(){}]`;
+/** A value without quotes, at least so long. */
+const bare = (least: number): string => `${NO_VALUE}${BARE}{${least},}`;
+const quoted = (least: number): string => String.raw`${NO_VALUE}[^\s"'\\]{${least},}`;
+/** Between a name and its value: `name: value`, `name=value`, or `"name", "value"` in a list. */
+const IS = `(?:${QUOTE}?${GAP}[:=]${GAP}|${QUOTE}${GAP},${GAP}(?=${QUOTE}))`;
+const WORD_END = '(?![A-Za-z0-9_-])';
+
+const HEADER_NAMES =
+  'x-api-key|api-key|x-goog-api-key|x-auth-token|x-amz-security-token|chatgpt-account-id|openai-organization|openai-project';
+const MEMBER_NAMES = [
+  '(?:api|secret|private|account|access|auth)[_-]?key',
+  '(?:access|refresh|id|auth|session|security|bearer|api)[_-]?token',
+  '(?:client|app|consumer)[_-]?secret',
+  'aws[_-]?secret[_-]?access[_-]?key|secret[_-]?access[_-]?key',
+  'pass(?:word|wd|phrase)',
+].join('|');
+const PARAMETERS = `${MEMBER_NAMES}|key|token|secret|sig|signature|auth`;
+const UPPER_NAMES = '(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|COOKIE)';
+
+const FLAGS = `(?:${MEMBER_NAMES}|token|secret|key)`;
+
+/** Each finds what may stay, and then the secret. */
+const RULES: readonly RegExp[] = [
+  // -----BEGIN … PRIVATE KEY----- up to its end, or as far as it was shown.
+  /(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)((?:[A-Za-z0-9+/=\s:,]|-(?!----)|\\+[nrt]){1,32768})/g,
+  new RegExp(`()(${TOKENS.join('|')})`, 'g'),
+  // The scheme stays: it tells what was there.
+  /([Bb]earer )((?!\[redacted:)[A-Za-z0-9._~+/-]{20,}=*)/g,
+  new RegExp(
+    `((?:proxy-)?authorization${IS}${QUOTE}?(?:(?:basic|bearer|digest|negotiate|token) )?)(${quoted(8)})`,
+    'gi',
+  ),
+  new RegExp(`(cookie${IS}${QUOTE}?)((?!\\[redacted:)[^\\s"'\\\\=;,]{1,256}=[^"'\\\\\\r\\n]+)`, 'gi'),
+  new RegExp(`((?:${HEADER_NAMES})${IS}${QUOTE}?)(${quoted(4)})`, 'gi'),
+  new RegExp(`([?&](?:amp;)?(?:${PARAMETERS})=)(${bare(6)})`, 'gi'),
+  // Quoted, any word is a secret; without quotes it could be code, and has a digit.
+  new RegExp(`((?:${MEMBER_NAMES})${IS}${QUOTE})(${quoted(6)})(?=\\\\*["'])`, 'gi'),
+  new RegExp(
+    `((?:${MEMBER_NAMES})${WORD_END}${GAP}[:=]${GAP})((?=${BARE}{0,256}[0-9])${bare(6)})(?!${BARE}|\\()`,
+    'gi',
+  ),
+  new RegExp(
+    `(-${FLAGS}(?<=(?:^|[\\s"']|\\\\[nrt])-?-${FLAGS})(?:=|\\s+|${QUOTE},${GAP}${QUOTE})${QUOTE}?)(${quoted(6)})`,
+    'gi',
+  ),
+  new RegExp(`(_${UPPER_NAMES}${IS}${QUOTE})(${quoted(6)})`, 'g'),
+  new RegExp(`(_${UPPER_NAMES}${IS})(${bare(6)})`, 'g'),
+  /(:\/\/[^\s:@/"'\\]{1,256}:)((?!\[redacted:)[^\s@/"'\\]{3,256})(?=@)/g,
+];
 
 /** Replaces keys and tokens by `[redacted:<hash>]`, the hash keyed with the salt of the capture. */
 export class Redactor {
   readonly #salt: Uint8Array;
+  readonly #keepsSecrets: boolean;
   #count = 0;
 
-  constructor(salt: Uint8Array) {
+  constructor(salt: Uint8Array, { keepsSecrets = false } = {}) {
     this.#salt = salt;
+    this.#keepsSecrets = keepsSecrets;
   }
 
   /** Secrets replaced so far. */
@@ -38,10 +98,17 @@ export class Redactor {
 
   /** Plain text or JSON text: the replacement has no character that JSON escapes. */
   text(text: string): string {
-    return text.replace(SECRET, (match, scheme = '', token = match) => {
-      this.#count += 1;
-      const hash = createHmac('sha256', this.#salt).update(token).digest('hex');
-      return `${scheme}[redacted:${hash.slice(0, HASH_DIGITS)}]`;
-    });
+    if (this.#keepsSecrets) return text;
+    let safe = text;
+    for (const rule of RULES) {
+      safe = safe.replace(rule, (_, kept: string, secret: string) => `${kept}${this.#mark(secret)}`);
+    }
+    return safe;
+  }
+
+  #mark(secret: string): string {
+    this.#count += 1;
+    const hash = createHmac('sha256', this.#salt).update(secret).digest('hex');
+    return `[redacted:${hash.slice(0, HASH_DIGITS)}]`;
   }
 }

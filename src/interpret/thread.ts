@@ -135,7 +135,7 @@ export class Thread {
       };
       this.#event(ending.timeNs, turn, ended, ending.place);
     }
-    this.#tools.finish(this.#cwd, this.#runs.at(-1)?.exit?.timeNs);
+    this.#tools.finish(this.#cwd, this.#runs.at(-1)?.exit);
     for (const { exit } of this.#runs) {
       if (exit === undefined) continue;
       this.#rollout.event(exit.timeNs, { type: 'thread_ended', thread_id: this.id, status: statusOf(exit) });

@@ -5,6 +5,7 @@ import type { RawEventPayload } from '../trace/raw-event.js';
 import type { Agents } from './agents.js';
 import { CodeCells } from './code-cells.js';
 import { type JsonObject, parseObject, stringAt } from './json.js';
+import type { ProcessExit } from './processes.js';
 import type { Rollout } from './rollout.js';
 import { commandOutput, type RequestedTool, requestedTool, toolOutput, toolResult } from './tool-call.js';
 import { commandDirectory, writeCommandRuntime } from './tool-runtime.js';
@@ -101,9 +102,9 @@ export class ThreadTools {
   }
 
   /** Tells what is known of the commands whose end no output has shown. Nothing else comes after. */
-  finish(threadCwd: string | undefined, goneNs: bigint | undefined): void {
+  finish(threadCwd: string | undefined, codexExit: ProcessExit | undefined): void {
     for (const run of this.#runs.values()) this.#writeRuntime(run, threadCwd);
-    this.#cells.finish((callId) => this.#runs.has(callId), { threadCwd, goneNs });
+    this.#cells.finish((callId) => this.#runs.has(callId), { threadCwd, codexExit });
   }
 
   #commandOutput(

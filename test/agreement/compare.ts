@@ -26,6 +26,17 @@ export interface Comparison {
   disagreements: Disagreement[];
 }
 
+/** The facts of several recordings of one thread, one after the other: what is first said of a thing counts. */
+export function mergeFacts(recordings: readonly Facts[]): Facts {
+  const merged = (family: Family) => new Map(recordings.toReversed().flatMap((facts) => [...facts[family]]));
+  const inOrder = (family: Family) => {
+    const names = new Set(recordings.flatMap((facts) => [...facts[family].keys()]));
+    const all = merged(family);
+    return new Map([...names].map((name) => [name, all.get(name)]));
+  };
+  return Object.fromEntries(FAMILIES.map((family) => [family, inOrder(family)])) as Facts;
+}
+
 /** @param inside what Codex's own tracer recorded @param outside what was seen of the same run */
 export function compareFacts(inside: Facts, outside: Facts): Comparison {
   const disagreements: Disagreement[] = [];
@@ -66,14 +77,17 @@ function compareFamily(
   return found;
 }
 
-/** Things of one thread come in the same order; those of several, and processes, are concurrent. */
+/** Things of one thread come in the same order; those of several, processes, and the calls of a cell are concurrent. */
 const ORDERED = new Set<Family>(['turns', 'items', 'inferences', 'tools']);
 
 function outOfOrder(
   inside: ReadonlyMap<string, unknown>,
   outside: ReadonlyMap<string, unknown>,
 ): Set<string> {
-  const threadOf = (name: string) => Object(inside.get(name)).thread_id ?? 'unknown';
+  const threadOf = (name: string): string => {
+    const { thread_id, requester } = Object(inside.get(name));
+    return requester?.type === 'code_cell' ? name : (thread_id ?? 'unknown');
+  };
   const shared = (of: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>, thread: string) =>
     [...of.keys()].filter((name) => other.has(name) && threadOf(name) === thread);
   const misplaced = new Set<string>();

@@ -51,10 +51,14 @@ export function readBack(dir: string): Told {
 }
 
 /** Interprets `events` and reads back the bundle of each root thread. */
-export function interpret(events: Iterable<EvidenceEvent>): { result: InterpretResult; bundles: Told[] } {
+export function interpret(
+  events: Iterable<EvidenceEvent>,
+  options: ConstructorParameters<typeof Interpreter>[1] = {},
+): { result: InterpretResult; bundles: Told[] } {
   const directory = temporaryDirectory();
   const interpreter = new Interpreter(
     (rootThreadId, manifest) => new TraceBundleWriter(join(directory, rootThreadId), manifest),
+    options,
   );
   for (const event of events) interpreter.push(event);
   const result = interpreter.finish();
@@ -62,8 +66,11 @@ export function interpret(events: Iterable<EvidenceEvent>): { result: InterpretR
 }
 
 /** Interprets evidence of exactly one root thread. */
-export function interpretOne(events: Iterable<EvidenceEvent>): { result: InterpretResult; told: Told } {
-  const { result, bundles } = interpret(events);
+export function interpretOne(
+  events: Iterable<EvidenceEvent>,
+  options: ConstructorParameters<typeof Interpreter>[1] = {},
+): { result: InterpretResult; told: Told } {
+  const { result, bundles } = interpret(events, options);
   const [told, ...others] = bundles;
   if (told === undefined || others.length > 0) throw new Error(`${bundles.length} bundles`);
   return { result, told };

@@ -9,6 +9,8 @@ import { join, resolve } from 'node:path';
 /**
  * @typedef {object} CodexRun
  * @property {string[]} command the program and its arguments
+ * @property {string[]} flags of `codex exec`, whatever it is to do
+ * @property {string} work the working directory
  * @property {Record<string, string>} env the whole environment, nothing is inherited but PATH
  * @property {string} codexHome
  * @property {string} apiKey a secret that is worth nothing, new in each run
@@ -16,33 +18,65 @@ import { join, resolve } from 'node:path';
 
 const KEY_VARIABLE = 'MOCK_API_KEY';
 
-const common = `model = "gpt-5.5"
+/**
+ * What a run configures beside its provider.
+ *
+ * @typedef {object} Settings
+ * @property {string} [model]
+ * @property {Record<string, boolean>} [features]
+ * @property {number} [streamRetries] of a provider of the configuration; Codex has 5 for its own
+ * @property {string} [top] further lines of TOML in front of all tables
+ * @property {string} [tables] further tables
+ */
+
+/**
+ * @param {string} provider
+ * @param {Settings} settings
+ */
+const configuration = (
+  provider,
+  { model = 'gpt-5.5', features = {}, top = '', tables = '' },
+) => `model = "${model}"
 check_for_update_on_startup = false
-`;
-const tables = `
+${top}
+${provider}
+
 [analytics]
 enabled = false
 
 [features]
 plugins = false
 apps = false
+${Object.entries(features)
+  .map(([name, on]) => `${name} = ${on}`)
+  .join('\n')}
+${tables}
 `;
 
-/** @param {string} baseUrl */
-const customProvider = (baseUrl) => `${common}model_provider = "mock"
-${tables}
+/**
+ * @param {string} baseUrl
+ * @param {Settings} settings
+ */
+const customProvider = (baseUrl, { streamRetries = 0, tables = '', ...settings }) =>
+  configuration('model_provider = "mock"', {
+    ...settings,
+    tables: `
 [model_providers.mock]
 name = "mock"
 base_url = ${JSON.stringify(baseUrl)}
 wire_api = "responses"
 env_key = "${KEY_VARIABLE}"
 request_max_retries = 0
-stream_max_retries = 0
-`;
+stream_max_retries = ${streamRetries}
+${tables}`,
+  });
 
-/** @param {string} baseUrl */
-const builtInProvider = (baseUrl) => `${common}openai_base_url = ${JSON.stringify(baseUrl)}
-${tables}`;
+/**
+ * @param {string} baseUrl
+ * @param {Settings} settings
+ */
+const builtInProvider = (baseUrl, settings) =>
+  configuration(`openai_base_url = ${JSON.stringify(baseUrl)}`, settings);
 
 /**
  * What a login with ChatGPT leaves behind: tokens that name an account and run out in ten years.
@@ -85,6 +119,7 @@ function chatGptLogin(secret) {
  * @param {boolean} [options.caVariable] name the test authority in CODEX_CA_CERTIFICATE, which makes Codex use rustls for
  *   HTTP too
  * @param {'key' | 'chatgpt'} [options.login] with ChatGPT, Codex's own provider compresses the requests that go over HTTP
+ * @param {Settings} [options.settings]
  * @param {string} [options.traceRoot] where Codex's own tracer writes its bundle; without it the tracer is off
  * @returns {CodexRun}
  */
@@ -97,6 +132,7 @@ export function prepareCodexRun({
   provider = 'custom',
   caVariable = false,
   login = 'key',
+  settings = {},
   traceRoot,
 }) {
   const root = resolve(directory);
@@ -107,8 +143,8 @@ export function prepareCodexRun({
   for (const path of [codexHome, work, certificates, temporary]) mkdirSync(path, { recursive: true });
 
   const apiKey = `sk-mock-${randomBytes(24).toString('hex')}`;
-  const configuration = provider === 'custom' ? customProvider : builtInProvider;
-  writeFileSync(join(codexHome, 'config.toml'), configuration(server.baseUrl));
+  const configure = provider === 'custom' ? customProvider : builtInProvider;
+  writeFileSync(join(codexHome, 'config.toml'), configure(server.baseUrl, settings));
   if (provider === 'built-in') {
     const auth = login === 'key' ? { OPENAI_API_KEY: apiKey } : chatGptLogin(apiKey);
     writeFileSync(join(codexHome, 'auth.json'), JSON.stringify(auth), { mode: 0o600 });
@@ -116,9 +152,11 @@ export function prepareCodexRun({
   writeFileSync(join(certificates, server.identity.authorityFileName), server.identity.authority);
   for (const [name, contents] of Object.entries(workspace)) writeFileSync(join(work, name), contents);
 
-  const flags = ['--json', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', '-C', work];
+  const flags = ['--json', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox'];
   return {
-    command: [codex, 'exec', ...flags, '--', prompt],
+    command: [codex, 'exec', ...flags, '-C', work, '--', prompt],
+    flags,
+    work,
     env: {
       PATH: process.env.PATH ?? '/usr/bin:/bin',
       HOME: root,

@@ -1,5 +1,6 @@
 // A Responses API server on loopback that answers from a script: TLS, HTTP/1.1 or HTTP/2, server-sent events or WebSocket.
-// It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js.
+// It knows the stream's event grammar and nothing about Codex; what a run says is in demo-script.js and in
+// test/agreement/scenarios.ts.
 
 import { createServer as createPlainServer } from 'node:http';
 import { createSecureServer } from 'node:http2';
@@ -22,6 +23,19 @@ import { contentEncoder } from './content-encoder.js';
  * @property {OutputItem[]} output
  * @property {Usage} usage
  * @property {boolean} [stall] send everything but the end, and keep the connection open
+ * @property {string} [unfinished] text of a last message that is begun and not finished
+ * @property {boolean} [cut] break the connection off in place of the end
+ * @property {{ code: string, message: string }} [failure] end with `response.failed`
+ * @property {string} [incomplete] end with `response.incomplete` for this reason
+ * @property {{ status: number, body: unknown }} [refusal] answer with this JSON instead; over HTTP only
+ * @property {() => void} [sent] called when all of it is sent
+ *
+ * @typedef {object} ScriptRequest a request that wants output
+ * @property {string} path
+ * @property {Record<string, any>} body
+ * @property {number} number from 0, in the order of arrival
+ *
+ * @typedef {(request: ScriptRequest) => Step | undefined | Promise<Step | undefined>} Script
  *
  * @typedef {object} ReceivedRequest
  * @property {string} path
@@ -40,6 +54,8 @@ import { contentEncoder } from './content-encoder.js';
 const NOT_FOUND = 404;
 const UPGRADE_REFUSED = 426;
 const DELTAS = /.{1,400}/gsu;
+/** What was sent before a cut is to arrive. */
+const CUT_AFTER_MS = 50;
 
 /** @param {Usage} usage */
 const usageObject = ({ input, cached = 0, output, reasoning = 0 }) => ({
@@ -78,7 +94,22 @@ function* streamEvents(step, { id, model }) {
     }
     yield { type: 'response.output_item.done', output_index: index, item };
   }
-  if (step.stall) return;
+  if (step.unfinished !== undefined) {
+    const place = { item_id: `msg_unfinished_${id}`, output_index: step.output.length };
+    const item = { type: 'message', id: place.item_id, role: 'assistant', content: [] };
+    yield { type: 'response.output_item.added', output_index: place.output_index, item };
+    yield { type: 'response.output_text.delta', ...place, content_index: 0, delta: step.unfinished };
+  }
+  if (step.stall || step.cut) return;
+  if (step.failure !== undefined) {
+    yield { type: 'response.failed', response: { ...response, status: 'failed', error: step.failure } };
+    return;
+  }
+  if (step.incomplete !== undefined) {
+    const why = { incomplete_details: { reason: step.incomplete } };
+    yield { type: 'response.incomplete', response: { ...response, status: 'incomplete', ...why } };
+    return;
+  }
   const completed = { ...response, status: 'completed', output: step.output, usage: usageObject(step.usage) };
   yield { type: 'response.completed', response: completed };
 }
@@ -91,12 +122,13 @@ function* streamEvents(step, { id, model }) {
 const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
 
 /**
- * Starts a server that answers the nth `POST …/responses` with the nth step, and anything else with status 404.
+ * Starts a server that answers the nth `POST …/responses` with the nth step, or as a function says, and anything else
+ * with status 404.
  *
  * A WebSocket on the same path is refused, unless `webSocket` says with what compression it is accepted; its nth
  * message that wants output is answered like a request.
  *
- * @param {readonly Step[]} steps
+ * @param {readonly Step[] | Script} script
  * @param {object} [options]
  * @param {'plain' | 'deflate'} [options.webSocket]
  * @param {boolean} [options.http2] speak nothing but HTTP/2
@@ -104,7 +136,7 @@ const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
  * @param {import('./content-encoder.js').Encoding} [options.encoding] of the answers, whether asked for or not
  * @returns {Promise<MockResponses>}
  */
-export async function startMockResponses(steps, { webSocket, http2 = false, tls = true, encoding } = {}) {
+export async function startMockResponses(script, { webSocket, http2 = false, tls = true, encoding } = {}) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
   const requests = [];
@@ -112,6 +144,19 @@ export async function startMockResponses(steps, { webSocket, http2 = false, tls 
   const messages = [];
   let answered = 0;
   let warmUps = 0;
+
+  /**
+   * The next step, with its number from 1.
+   *
+   * @param {string} path
+   * @param {Record<string, any>} body
+   */
+  const next = async (path, body) => {
+    const number = answered++;
+    const step = typeof script === 'function' ? await script({ path, body, number }) : script[number];
+    if (step === undefined) answered -= 1;
+    return { step, number: number + 1 };
+  };
 
   /**
    * @param {import('node:http').IncomingMessage | import('node:http2').Http2ServerRequest} request
@@ -128,30 +173,32 @@ export async function startMockResponses(steps, { webSocket, http2 = false, tls 
     );
     requests.push({ path, headers: request.headers, body, httpVersion: request.httpVersion });
 
-    const step = request.method === 'POST' && path.endsWith('/responses') ? steps[answered] : undefined;
-    if (step === undefined) {
+    const isCall = request.method === 'POST' && path.endsWith('/responses');
+    const { step, number } = isCall ? await next(path, JSON.parse(body)) : { step: undefined, number: 0 };
+    if (step === undefined || step.refusal !== undefined) {
+      const message = `the script has no answer for ${request.method} ${path}`;
       // Codex tries a WebSocket again after any other answer.
-      const status = request.headers.upgrade === 'websocket' ? UPGRADE_REFUSED : NOT_FOUND;
+      const missing = request.headers.upgrade === 'websocket' ? UPGRADE_REFUSED : NOT_FOUND;
+      const { status, body: said } = step?.refusal ?? { status: missing, body: { error: { message } } };
       response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(
-        JSON.stringify({ error: { message: `the script has no answer for ${request.method} ${path}` } }),
-      );
+      response.end(JSON.stringify(said));
       return;
     }
-    answered += 1;
     response.writeHead(200, {
       'content-type': 'text/event-stream',
-      'x-request-id': `req_mock_${answered}`,
+      'x-request-id': `req_mock_${number}`,
       ...(encoding === undefined ? {} : { 'content-encoding': encoding.replace('-raw', '') }),
     });
     const encoder = contentEncoder(encoding, response);
-    const events = streamEvents(step, { id: `resp_mock_${answered}`, model: JSON.parse(body).model });
+    const events = streamEvents(step, { id: `resp_mock_${number}`, model: JSON.parse(body).model });
     let sequence = 0;
     for (const event of events) {
       const data = JSON.stringify({ ...event, sequence_number: sequence++ });
       encoder.write(`event: ${event.type}\ndata: ${data}\n\n`);
     }
-    if (!step.stall) encoder.end();
+    step.sent?.();
+    if (step.cut) setTimeout(() => request.socket.destroy(), CUT_AFTER_MS);
+    else if (!step.stall) encoder.end();
   }
 
   const keys = { key: identity.key, cert: identity.certificate };
@@ -167,17 +214,20 @@ export async function startMockResponses(steps, { webSocket, http2 = false, tls 
   if (webSocket !== undefined) {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: webSocket === 'deflate' });
     server.on('upgrade', (request, socket, head) => {
-      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened));
+      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
     });
-    sockets.on('connection', (socket) => {
-      socket.on('message', (data) => {
+    sockets.on('connection', (socket, { url = '/' }) => {
+      socket.on('message', async (data) => {
         const text = data.toString();
         messages.push(text);
-        const { model, generate } = JSON.parse(text);
-        const step = generate === false ? warmUpAnswer : steps[answered];
+        const body = JSON.parse(text);
+        const isWarmUp = body.generate === false;
+        const { step, number } = isWarmUp ? { step: warmUpAnswer, number: ++warmUps } : await next(url, body);
         if (step === undefined) return socket.close(1011, 'the script has no answer');
-        const id = generate === false ? `resp_warm_${++warmUps}` : `resp_mock_${++answered}`;
-        for (const event of streamEvents(step, { id, model })) socket.send(JSON.stringify(event));
+        const id = `${isWarmUp ? 'resp_warm' : 'resp_mock'}_${number}`;
+        for (const event of streamEvents(step, { id, model: body.model })) socket.send(JSON.stringify(event));
+        step.sent?.();
+        if (step.cut) setTimeout(() => socket.terminate(), CUT_AFTER_MS);
       });
     });
   }
