@@ -13,9 +13,6 @@ import { ResponseStream } from './response-stream.js';
 
 type Direction = TlsEvent['direction'];
 
-/** The handshake message with which a server begins to use a connection's keys. */
-const NEW_SESSION_TICKET = 4;
-
 /** Where the bytes of one source in the evidence go. */
 interface Channel {
   readonly pid: number;
@@ -85,10 +82,9 @@ export class Connections {
     const place = { pid, connection };
     if (first.direction === 'receive') {
       const found = pairing;
-      if (first.data[0] === NEW_SESSION_TICKET) found.opened(connection);
       const begin = () =>
         new ResponseStream(place, (stream, answer) => found.partner(stream, answer), this.#anomalies);
-      return new AeadContext(first, begin, this.#anomalies);
+      return new AeadContext(first, begin, this.#anomalies, () => found.opened(connection));
     }
     const requests = pairing;
     const begin = () => requests.add(new RequestStream(place, this.#route, this.#anomalies));
@@ -145,6 +141,8 @@ class AeadContext implements Channel {
   readonly pid: number;
   readonly #where: string;
   readonly #begin: () => RequestStream | ResponseStream;
+  readonly #opened: (() => void) | undefined;
+  #isOpened = false;
   readonly #anomalies: Anomalies;
   readonly #records: TlsRecordStream;
   /** Undefined until there is application data. */
@@ -155,16 +153,19 @@ class AeadContext implements Channel {
     { pid, connection, direction }: TlsEvent,
     begin: () => RequestStream | ResponseStream,
     anomalies: Anomalies,
+    opened?: () => void,
   ) {
     this.pid = pid;
     this.#where = `connection ${connection} of process ${pid}, ${direction}`;
     this.#begin = begin;
+    this.#opened = opened;
     this.#anomalies = anomalies;
     this.#records = new TlsRecordStream({
       data: (bytes) => this.#data(bytes),
       gap: (length) => this.#open().gap(length),
       restart: () => this.#end('unseen'),
       close: (clean) => this.#end(clean ? 'seen' : 'unseen'),
+      ticket: () => this.#ticket(),
     });
   }
 
@@ -197,7 +198,15 @@ class AeadContext implements Channel {
     return this.#stream;
   }
 
+  /** The first sign of a server: also of the next one, in a context that was used for another connection before. */
+  #ticket(): void {
+    if (this.#stream instanceof ResponseStream && this.#stream.partner?.isFinished) this.#end('unseen');
+    if (this.#stream === undefined && !this.#isOpened) this.#opened?.();
+    this.#isOpened = true;
+  }
+
   #end(close: Close): void {
+    this.#isOpened = false;
     if (this.#stream !== undefined) this.#stream.timeNs = this.#timeNs;
     this.#stream?.finish(close);
     this.#stream = undefined;

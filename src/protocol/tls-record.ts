@@ -25,6 +25,8 @@ const OPENING_MESSAGES: ReadonlySet<number> = new Set([
   25, // compressed_certificate
 ]);
 
+const NEW_SESSION_TICKET = 4;
+
 const WARNING = 1;
 const CLOSE_NOTIFY = 0;
 
@@ -66,6 +68,8 @@ export interface TlsStreamSink extends ByteSink {
   restart(): void;
   /** The sender has closed the connection; `clean` unless it was an error. */
   close(clean: boolean): void;
+  /** A server offers to resume the session, as it does first of all on a new connection, and seldom later. */
+  ticket?(): void;
 }
 
 /** The application data of one AEAD context. */
@@ -116,6 +120,7 @@ export class TlsRecordStream {
       case CONTENT_TYPE.handshake:
         for (const message of this.#handshake.push(content)) {
           if (OPENING_MESSAGES.has(message)) this.#sink.restart();
+          else if (message === NEW_SESSION_TICKET) this.#sink.ticket?.();
         }
         return;
       case CONTENT_TYPE.alert:
