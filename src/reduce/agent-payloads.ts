@@ -1,34 +1,36 @@
 // What Codex records when one agent acts on another: the shapes of those payloads, for both generations of
 // its multi-agent tools, and of the messages that arrive.
 
-import { JsonSyntaxError, jsonPosition, parseJson, parseJsonMembers } from '../trace/json-parser.js';
+import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { decodeText } from '../trace/json-text.js';
 import { type Json, member } from '../trace/json-value.js';
 import {
+  boolean,
   type Decode,
   defaulted,
   i64,
   list,
-  mismatch,
   optional,
   struct,
   TypeMismatch,
   text,
   variant,
 } from '../trace/typed-json.js';
+import type { Schema } from './schema.js';
 import type { ConversationItem } from './state.js';
 import { canonicalUuid, uuidFault } from './uuid.js';
 
 /** A thread id, in the lower-case form with hyphens. */
-const threadId: Decode<string> = (value, name) => {
-  const written = text(value, name);
+const threadId: Decode<string> = (value, name, source) => {
+  const written = text(value, name, source);
   const id = canonicalUuid(written);
   if (id === undefined) throw new TypeMismatch(uuidFault(written));
   return id;
 };
 
 /** `/root`, `/root/a/b` or `/morpheus`. */
-const agentPath: Decode<string> = (value, name) => {
-  const path = text(value, name);
+const agentPath: Decode<string> = (value, name, source) => {
+  const path = text(value, name, source);
   const fault = agentPathFault(path);
   if (fault !== undefined) throw new TypeMismatch(fault);
   return path;
@@ -58,76 +60,71 @@ const AGENT_STATUSES = [
   'not_found',
 ] as const;
 
-/** A status is a word, or an object whose one key is the word. */
-const agentStatus: Decode<string> = (value, name) => {
-  const key = value instanceof Map && value.size === 1 ? [...value.keys()][0] : value;
-  return variant(AGENT_STATUSES)(key, name);
+const agentStatus = variant(AGENT_STATUSES, { completed: optional(text), errored: text });
+
+/** Not what Codex writes, but the reference asks for it. */
+const effort: Decode<string> = (value, name, source) => {
+  const written = text(value, name, source);
+  if (written !== '') return written;
+  throw new TypeMismatch('reasoning_effort must not be empty');
 };
 
-const call = { call_id: text, sender_thread_id: threadId };
-const started = { started_at_ms: defaulted(i64, 0) };
-const completed = { completed_at_ms: defaulted(i64, 0), status: agentStatus };
+const sender = { sender_thread_id: threadId };
+const started = { call_id: text, started_at_ms: defaulted(i64, 0), ...sender };
+const completed = { call_id: text, completed_at_ms: defaulted(i64, 0), ...sender };
 const receiver = { receiver_thread_id: threadId };
-const receiverName = { receiver_agent_nickname: optional(text), receiver_agent_role: optional(text) };
+const maybeText = defaulted(optional(text), null);
+const receiverName = { receiver_agent_nickname: maybeText, receiver_agent_role: maybeText };
 
 export const spawnEndShape = struct('struct CollabAgentSpawnEndEvent', {
-  ...call,
   ...completed,
   new_thread_id: optional(threadId),
-  new_agent_nickname: optional(text),
-  new_agent_role: optional(text),
+  new_agent_nickname: maybeText,
+  new_agent_role: maybeText,
   prompt: text,
   model: text,
-  reasoning_effort: text,
+  reasoning_effort: effort,
+  status: agentStatus,
 });
 export const messageBeginShape = struct('struct CollabAgentInteractionBeginEvent', {
-  ...call,
   ...started,
   ...receiver,
   prompt: text,
 });
 export const messageEndShape = struct('struct CollabAgentInteractionEndEvent', {
-  ...call,
   ...completed,
   ...receiver,
   ...receiverName,
   prompt: text,
+  status: agentStatus,
 });
-export const closeBeginShape = struct('struct CollabCloseBeginEvent', { ...call, ...started, ...receiver });
+export const closeBeginShape = struct('struct CollabCloseBeginEvent', { ...started, ...receiver });
 export const closeEndShape = struct('struct CollabCloseEndEvent', {
-  ...call,
   ...completed,
   ...receiver,
   ...receiverName,
+  status: agentStatus,
 });
 
-export const activityShape = struct('struct SubAgentActivityEvent', {
-  model: optional(text),
-  reasoning_effort: optional(text),
-  event_id: text,
-  occurred_at_ms: defaulted(i64, 0),
-  agent_thread_id: threadId,
-  agent_path: agentPath,
-  kind: variant(['started', 'interacted', 'interrupted', 'completed']),
-});
+export const activityShape = ({ activities }: Schema) =>
+  struct('struct SubAgentActivityEvent', {
+    model: optional(text),
+    reasoning_effort: optional(text),
+    event_id: text,
+    occurred_at_ms: defaulted(i64, 0),
+    agent_thread_id: threadId,
+    agent_path: agentPath,
+    kind: variant(activities),
+  });
 
 /**
  * The `message` that a model passed to a tool that addresses an agent; undefined when the invocation has no
- * arguments. Throws TypeMismatch or JsonSyntaxError when the arguments are no object with a message.
+ * arguments. Throws JsonTextError when the arguments are no object with a message.
  */
 export function messageArgument(invocation: Json): string | undefined {
   const written = member(member(invocation, 'payload'), 'arguments');
   if (typeof written !== 'string') return undefined;
-  const bytes = Buffer.from(written);
-  const { value, members, end } = parseJsonMembers(bytes);
-  const field = members.find(({ key }) => key === 'message');
-  try {
-    if (!(value instanceof Map)) throw mismatch(value, '', 'a map');
-    return text(field?.value, 'message');
-  } catch (error) {
-    if (!(error instanceof TypeMismatch)) throw error;
-    throw new TypeMismatch(`${error.message} at ${jsonPosition(bytes, field?.end ?? end)}`);
-  }
+  return decodeText(Buffer.from(written), 'struct AgentMessageInvocationArgs', { message: text }).message;
 }
 
 /** A message between agents as its recipient was shown it. */
@@ -143,10 +140,7 @@ const communicationShape = struct('struct InterAgentCommunication', {
   other_recipients: defaulted(list(agentPath), []),
   content: text,
   encrypted_content: optional(text),
-  trigger_turn: (value, name) => {
-    if (typeof value === 'boolean') return value;
-    throw mismatch(value, name, 'a boolean');
-  },
+  trigger_turn: boolean,
 });
 
 /** The delivery that an item is: a message between agents, or the older form, JSON in an assistant's message. */

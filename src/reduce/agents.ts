@@ -1,7 +1,7 @@
 // What one agent did to another, as Codex recorded it: spawned, messaged, answered or closed it. Makes the
 // edges that edges.ts connects.
 
-import { JsonSyntaxError } from '../trace/json-parser.js';
+import { JsonTextError } from '../trace/json-text.js';
 import { type Integer, member } from '../trace/json-value.js';
 import type { RawPayloadRef, ToolCallKind } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
@@ -62,7 +62,8 @@ export function endInteraction(graph: Graph, { at }: Moment, tool: ToolCall, ref
 }
 
 function endActivity(graph: Graph, at: Integer, tool: ToolCall, ref: RawPayloadRef): void {
-  const { kind: activity, agent_thread_id } = read(graph, ref, activityShape);
+  const { kind: activity, agent_thread_id } = read(graph, ref, activityShape(graph.schema));
+  if (activity === 'completed') return;
   const { kind } = tool;
   if (kind.type === 'spawn_agent' && activity === 'started') {
     const message = sentMessage(graph, tool);
@@ -182,7 +183,7 @@ function sentMessage(graph: Graph, tool: ToolCall): string {
     const message = messageArgument(graph.payloads.json(ref));
     if (message !== undefined) return message;
   } catch (error) {
-    if (!(error instanceof TypeMismatch || error instanceof JsonSyntaxError)) throw error;
+    if (!(error instanceof JsonTextError)) throw error;
     const parsing = `parse agent activity tool call ${tool.tool_call_id} arguments`;
     throw new Rejection('agent-payload-invalid', parsing, [error.message]);
   }
@@ -193,7 +194,7 @@ function read<T>(graph: Graph, ref: RawPayloadRef, shape: Decode<T>): T {
   try {
     return shape(graph.payloads.json(ref), '');
   } catch (error) {
-    if (error instanceof TypeMismatch) throw new Rejection('agent-payload-invalid', error.ofValue);
+    if (error instanceof TypeMismatch) throw new Rejection('agent-payload-invalid', error.message);
     throw error;
   }
 }

@@ -181,7 +181,7 @@ function agentMessageFields(
   const where = `agent_message item in payload ${payloadId}`;
   let decoded: ReturnType<typeof agentMessageShape>;
   try {
-    decoded = agentMessageShape(item, 'agent_message');
+    decoded = agentMessageShape(item, 'agent_message', 'tagged value');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     throw new Rejection('model-item-invalid', `failed to parse ${where}`, [error.message]);

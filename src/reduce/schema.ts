@@ -26,6 +26,9 @@ export interface Schema {
   /** An item of a whole input is at most one item of the last one, also where both have it at the same place. */
   readonly singleUse: boolean;
 
+  /** What a tool can be seen doing to an agent. */
+  readonly activities: readonly string[];
+
   /** Content parts that are no text are told apart by their hash, not by the payload that they came in. */
   readonly hashedParts: boolean;
 
@@ -57,6 +60,7 @@ const schema1: Schema = {
   wireIds: false,
   fixedOutputs: true,
   singleUse: false,
+  activities: ['started', 'interacted', 'interrupted'],
   hashedParts: false,
   markedEmptyContent: true,
   unseenItems: new Set(),
@@ -84,6 +88,7 @@ const schema2: Schema = {
   wireIds: true,
   fixedOutputs: false,
   singleUse: true,
+  activities: ['started', 'interacted', 'interrupted', 'completed'],
   hashedParts: true,
   markedEmptyContent: false,
   unseenItems: new Set(['additional_tools']),

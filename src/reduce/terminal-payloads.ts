@@ -149,7 +149,7 @@ export function parseEnd(
     return observedEnd(payload, '');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
-    unlike = error.ofValue;
+    unlike = error.message;
   }
   try {
     return { processId: null, result: dispatchedResult(dispatchResultShape(payload, '')) };
@@ -220,7 +220,7 @@ function decode<T>(shape: Decode<T>, value: Json, refuse: (cause: string) => Rej
   try {
     return shape(value, '');
   } catch (error) {
-    if (error instanceof TypeMismatch) throw refuse(error.ofValue);
+    if (error instanceof TypeMismatch) throw refuse(error.message);
     throw error;
   }
 }

@@ -73,7 +73,7 @@ function readMetadata(graph: Graph, ref: RawPayloadRef): Metadata {
     return metadataShape(graph.payloads.json(ref), '');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
-    throw new Rejection('metadata-invalid', `parse thread metadata ${ref.raw_payload_id}`, [error.ofValue]);
+    throw new Rejection('metadata-invalid', `parse thread metadata ${ref.raw_payload_id}`, [error.message]);
   }
 }
 

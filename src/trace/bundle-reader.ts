@@ -4,12 +4,12 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import { JsonSyntaxError, jsonPosition, parseJsonMembers } from './json-parser.js';
-import { faultEnd } from './json-text.js';
+import type { JsonMember } from './json-parser.js';
+import { decodeText, faultEnd, JsonTextError } from './json-text.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
 import type { Manifest, SchemaVersion } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
-import { type Decode, i64, mismatch, TypeMismatch, text, u32 } from './typed-json.js';
+import { i64, text, u32 } from './typed-json.js';
 
 export const MANIFEST_FILE = 'manifest.json';
 /** The reference reads this file whatever the manifest says, and so do we. */
@@ -40,34 +40,30 @@ export async function readManifest(dir: string): Promise<Manifest> {
   return decodeManifest(bytes, path);
 }
 
+const manifestShape = {
+  schema_version: u32,
+  trace_id: text,
+  rollout_id: text,
+  root_thread_id: text,
+  started_at_unix_ms: i64,
+  raw_event_log: text,
+  payloads_dir: text,
+};
+
+/** From a file the reference reads one byte ahead, except past a string or a word. */
+function manifestFault(member: JsonMember): number {
+  return faultEnd(member) + (typeof member.value === 'object' && member.value !== null ? 1 : 0);
+}
+
 function decodeManifest(bytes: Buffer, path: string): Manifest {
-  const refuse = (what: string, at: number) => {
-    const place = jsonPosition(bytes, Math.min(at, bytes.length));
-    return new Rejection('manifest-invalid', `read ${path}`, [`${what} at ${place}`]);
-  };
-  const { value, members, end } = parseManifest(bytes, path);
-  if (!(value instanceof Map)) throw refuse(mismatch(value, '', 'struct TraceBundleManifest').message, end);
-  const take = <T>(name: keyof Manifest, decode: Decode<T>): T => {
-    const field = members.find(({ key }) => key === name);
-    try {
-      return decode(field?.value, name);
-    } catch (error) {
-      if (!(error instanceof TypeMismatch)) throw error;
-      if (field === undefined) throw refuse(error.message, end);
-      // From a file the reference reads one byte ahead, except past a string or a word.
-      const lookahead = typeof field.value === 'object' && field.value !== null ? 1 : 0;
-      throw refuse(error.ofText, faultEnd(field) + lookahead);
-    }
-  };
-  return {
-    schema_version: Number(take('schema_version', u32)),
-    trace_id: take('trace_id', text),
-    rollout_id: take('rollout_id', text),
-    root_thread_id: take('root_thread_id', text),
-    started_at_unix_ms: take('started_at_unix_ms', i64),
-    raw_event_log: take('raw_event_log', text),
-    payloads_dir: take('payloads_dir', text),
-  };
+  try {
+    const rules = { faultAt: manifestFault };
+    const manifest = decodeText(bytes, 'struct TraceBundleManifest', manifestShape, rules);
+    return { ...manifest, schema_version: Number(manifest.schema_version) };
+  } catch (error) {
+    if (!(error instanceof JsonTextError)) throw error;
+    throw new Rejection('manifest-invalid', `read ${path}`, [error.message]);
+  }
 }
 
 /**
@@ -87,15 +83,6 @@ export async function readSchema(dir: string, manifest: Manifest): Promise<Schem
   const [first = ''] = start.toString('latin1', 0, bytesRead).trimStart().split('\n', 1);
   const [, written = String(manifest.schema_version)] = /"schema_version"\s*:\s*([12])\b/.exec(first) ?? [];
   return written === '1' ? 1 : 2;
-}
-
-function parseManifest(bytes: Buffer, path: string): ReturnType<typeof parseJsonMembers> {
-  try {
-    return parseJsonMembers(bytes);
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error;
-    throw new Rejection('manifest-invalid', `read ${path}`, [error.message]);
-  }
 }
 
 /** How much of an event log was read. */

@@ -2,7 +2,7 @@
 // not what the events mean.
 
 import { type JsonMember, parseJsonMembers } from './json-parser.js';
-import { decodeText, faultEnd } from './json-text.js';
+import { afterObject, decodeText, faultEnd } from './json-text.js';
 import type {
   CodeCellStatus,
   ExecutionStatus,
@@ -17,13 +17,13 @@ import type {
   ToolCallSummary,
 } from './raw-event.js';
 import {
+  adjacentlyTagged,
   anyJson,
   type Decode,
   i64,
   list,
   optional,
   struct,
-  type TypeMismatch,
   tagged,
   text,
   u32,
@@ -31,22 +31,20 @@ import {
   variant,
 } from './typed-json.js';
 
-const payloadKind: Decode<{ type: RawPayloadKind }> = struct('adjacently tagged enum RawPayloadKind', {
-  type: variant<RawPayloadKind>([
-    'inference_request',
-    'inference_response',
-    'compaction_request',
-    'compaction_checkpoint',
-    'compaction_response',
-    'tool_invocation',
-    'tool_result',
-    'tool_runtime_event',
-    'terminal_runtime_event',
-    'protocol_event',
-    'session_metadata',
-    'agent_result',
-  ]),
-});
+const payloadKind = adjacentlyTagged<RawPayloadKind>('RawPayloadKind', [
+  'inference_request',
+  'inference_response',
+  'compaction_request',
+  'compaction_checkpoint',
+  'compaction_response',
+  'tool_invocation',
+  'tool_result',
+  'tool_runtime_event',
+  'terminal_runtime_event',
+  'protocol_event',
+  'session_metadata',
+  'agent_result',
+]);
 const ref: Decode<RawPayloadRef> = struct('struct RawPayloadRef', {
   raw_payload_id: text,
   kind: payloadKind,
@@ -191,32 +189,21 @@ const envelopes = { 1: envelopeOf(1), 2: envelopeOf(2) };
  * An array of the seven members in order counts as an event, as in the reference.
  */
 export function decodeEvent(line: Uint8Array, schema: SchemaVersion): RawEvent {
-  const faultAt = (member: JsonMember, error: TypeMismatch) => {
-    if (member.key !== 'payload') return { what: error.ofText, at: faultEnd(member) };
-    return payloadFault(line, member, error, shapesOf[schema]);
-  };
+  const faultAt = (member: JsonMember) =>
+    member.key === 'payload' ? payloadFault(line, member, shapesOf[schema]) : faultEnd(member);
   const event = decodeText(line, 'struct RawTraceEvent', envelopes[schema], { faultAt });
   return { ...event, schema_version: Number(event.schema_version) };
 }
 
 /**
- * The reference finds a wrong event type right after its name, a missing one after the payload, and all else
- * only once it has read past the payload.
+ * Where the reference finds a fault in a payload: in the event type right after it, of a missing one after the
+ * payload, and all else only once it has read past the payload.
  */
-function payloadFault(
-  line: Uint8Array,
-  { value, start, end }: JsonMember,
-  error: TypeMismatch,
-  shapes: object,
-): { what: string; at: number } {
-  if (!(value instanceof Map) || !value.has('type')) return { what: error.message, at: end };
-  const type = value.get('type');
-  if (typeof type !== 'string' || !Object.hasOwn(shapes, type)) {
-    const inner = parseJsonMembers(line.subarray(start, end));
-    const member = inner.members.find(({ key }) => key === 'type');
-    if (member !== undefined) return { what: error.ofText, at: start + faultEnd(member) };
-  }
-  let after = end;
-  while (after < line.length && [9, 10, 13, 32].includes(line[after] ?? 0)) after++;
-  return { what: error.message, at: line[after] === 125 ? after + 1 : after };
+function payloadFault(line: Uint8Array, { value, start, end }: JsonMember, shapes: object): number {
+  if (!(value instanceof Map) && !Array.isArray(value)) return end;
+  const { members } = parseJsonMembers(line.subarray(start, end));
+  const type = Array.isArray(value) ? members[0] : members.find(({ key }) => key === 'type');
+  if (type === undefined) return end;
+  if (typeof type.value !== 'string' || !Object.hasOwn(shapes, type.value)) return start + faultEnd(type);
+  return afterObject(line, end);
 }

@@ -3,7 +3,7 @@
 // It knows nothing of what the JSON means.
 
 import { isAscii, isUtf8 } from 'node:buffer';
-import { type Json, JsonNumber, type JsonObject } from './json-value.js';
+import { type Json, JsonNumber, type JsonObject, noteRepeatedKey } from './json-value.js';
 
 /** Arrays and objects may be nested this deep; serde_json stops at the same depth. */
 export const MAX_JSON_DEPTH = 127;
@@ -11,7 +11,7 @@ export const MAX_JSON_DEPTH = 127;
 /** `message` ends in ` at line L column C`, counted in bytes, lines from 1. */
 export class JsonSyntaxError extends Error {}
 
-/** One member of the outermost object, with the byte positions of its value. */
+/** One member of the outermost object, or one element of the outermost array (its key is empty), with its place. */
 export interface JsonMember {
   key: string;
   /** Where the key ends, its quote included. */
@@ -29,8 +29,8 @@ export function parseJson(bytes: Uint8Array): Json {
 }
 
 /**
- * Parses one JSON text and, when it is an object, also tells its members apart (repeated keys included). Throws
- * JsonSyntaxError; `members` then holds those before the fault.
+ * Parses one JSON text and, when it is an object or array, also tells its members apart (repeated keys included).
+ * Throws JsonSyntaxError; `members` then holds those before the fault.
  *
  * @param keep only these members of the outermost object are returned; the others are checked but not built.
  */
@@ -96,8 +96,11 @@ class Parser {
   }
 
   document(members?: JsonMember[], keep?: ReadonlySet<string>): Json {
-    const outermost = members !== undefined && this.#peek() === OPEN_BRACE;
-    const value = outermost ? this.#object(true, members, keep) : this.#value(true);
+    const first = members === undefined ? END : this.#peek();
+    let value: Json;
+    if (first === OPEN_BRACE) value = this.#object(true, members, keep);
+    else if (first === OPEN_BRACKET) value = this.#array(true, undefined, members);
+    else value = this.#value(true);
     this.valueEnd = this.#at;
     if (this.#peek() !== END) throw this.#peekError('trailing characters');
     return value;
@@ -126,7 +129,7 @@ class Parser {
     }
   }
 
-  #array(build: boolean, ends?: number[]): Json[] {
+  #array(build: boolean, ends?: number[], elements?: JsonMember[]): Json[] {
     this.#enter();
     const items: Json[] = [];
     for (let first = true; ; first = false) {
@@ -138,9 +141,12 @@ class Parser {
         this.#at++;
         if (this.#peek() === CLOSE_BRACKET) throw this.#peekError('trailing comma');
       }
+      if (elements !== undefined) this.#peek();
+      const start = this.#at;
       const item = this.#value(build);
       if (build) items.push(item);
       ends?.push(this.#at);
+      elements?.push({ key: '', keyEnd: start, value: item, start, end: this.#at, itemEnds: [] });
     }
     this.#leave();
     return items;
@@ -172,16 +178,22 @@ class Parser {
       const wanted = build && (keep === undefined || keep.has(key));
       if (members === undefined || !wanted) {
         const value = this.#value(wanted);
-        if (wanted) object.set(key, value);
+        if (wanted) this.#set(object, key, value);
         continue;
       }
       const itemEnds: number[] = [];
       const value = this.#peek() === OPEN_BRACKET ? this.#array(true, itemEnds) : this.#value(true);
-      object.set(key, value);
+      this.#set(object, key, value);
       members.push({ key, keyEnd, value, start, end: this.#at, itemEnds });
     }
     this.#leave();
     return object;
+  }
+
+  #set(object: JsonObject, key: string, value: Json): void {
+    const { size } = object;
+    object.set(key, value);
+    if (object.size === size) noteRepeatedKey(object, key);
   }
 
   #string(build: boolean): string {

@@ -3,14 +3,19 @@
 
 import { type JsonMember, JsonSyntaxError, jsonPosition, parseJsonMembers } from './json-parser.js';
 import type { Json } from './json-value.js';
-import { type Decode, mismatch, type Shape, TypeMismatch } from './typed-json.js';
+import { type Decode, mayBeMissing, mismatch, type Shape, TypeMismatch, text } from './typed-json.js';
+
+const WHITE_SPACE: readonly number[] = [9, 10, 13, 32];
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+const CLOSE_BRACE = 125;
 
 /** A text that is no JSON, or JSON of another type; `message` ends in ` at line L column C`. */
 export class JsonTextError extends Error {}
 
 export interface TextRules {
   /** Where a fault in the value of a member is noticed; by default what serde_json does with a string. */
-  faultAt?: (member: JsonMember, error: TypeMismatch) => { what: string; at: number };
+  faultAt?: (member: JsonMember, error: TypeMismatch) => number;
 }
 
 /**
@@ -23,7 +28,7 @@ export function decodeText<T extends object>(
   bytes: Uint8Array,
   what: string,
   shape: Shape<T>,
-  { faultAt = faultInText }: TextRules = {},
+  { faultAt = faultEnd }: TextRules = {},
 ): T {
   const fail = (fault: string, at: number) =>
     new JsonTextError(`${fault} at ${jsonPosition(bytes, Math.min(at, bytes.length))}`);
@@ -33,31 +38,44 @@ export function decodeText<T extends object>(
   const read = (member: JsonMember) => {
     const decode = Object.hasOwn(decoders, member.key) ? decoders[member.key] : undefined;
     if (decode === undefined) return;
-    if (Object.hasOwn(found, member.key)) throw fail(`duplicate field \`${member.key}\``, member.keyEnd);
+    if (Object.hasOwn(found, member.key)) {
+      throw fail(`duplicate field \`${member.key}\``, afterObject(bytes, member.keyEnd));
+    }
     try {
-      found[member.key] = decode(member.value, member.key);
+      found[member.key] = decode(member.value, member.key, 'text');
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
-      const { what: fault, at } = faultAt(member, error);
-      throw fail(fault, at);
+      throw fail(error.message, faultAt(member, error));
     }
   };
-  const { value, end } = parseOr(bytes, read);
+  const { value, members, end, error } = parse(bytes);
+  if (bytes[afterSpace(bytes, 0)] === OPEN_BRACKET) {
+    for (const [index, key] of names.entries()) {
+      const element = members[index];
+      if (element !== undefined) read({ ...element, key });
+    }
+    const last = members[names.length - 1];
+    if (last !== undefined && members.length > names.length) {
+      const comma = afterSpace(bytes, last.end);
+      throw fail('trailing characters', afterSpace(bytes, comma + 1) + 1);
+    }
+  } else {
+    for (const member of members) read(member);
+  }
+  if (error !== undefined) throw new JsonTextError(error.message);
   if (Array.isArray(value)) {
-    for (const [index, key] of names.slice(0, value.length).entries()) {
-      read({ key, value: value[index] ?? null, keyEnd: end, start: end, end, itemEnds: [] });
-    }
-    if (value.length < names.length) {
-      throw fail(`invalid length ${value.length}, expected ${what} with ${names.length} elements`, end);
-    }
-    if (value.length > names.length) throw fail('trailing characters', end);
+    const index = names.findIndex(
+      (name, at) => at >= value.length && !mayBeMissing.has(decoders[name] ?? text),
+    );
+    const count = names.length === 1 ? '1 element' : `${names.length} elements`;
+    if (index !== -1) throw fail(`invalid length ${index}, expected ${what} with ${count}`, end);
   } else if (!(value instanceof Map)) {
-    throw fail(mismatch(value, '', what).message, end);
+    throw fail(mismatch(value, '', what, 'text').message, end);
   }
   const result: Record<string, unknown> = {};
   for (const name of names) {
     try {
-      result[name] = Object.hasOwn(found, name) ? found[name] : decoders[name]?.(undefined, name);
+      result[name] = Object.hasOwn(found, name) ? found[name] : decoders[name]?.(undefined, name, 'text');
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
       throw fail(error.message, end);
@@ -67,22 +85,34 @@ export function decodeText<T extends object>(
   return result as T;
 }
 
-/** Parses the text and shows its members to `read`; those before a fault of the syntax as well. */
-function parseOr(bytes: Uint8Array, read: (member: JsonMember) => void): { value: Json; end: number } {
+interface Parsed {
+  value: Json;
+  members: JsonMember[];
+  end: number;
+  error?: JsonSyntaxError;
+}
+
+/** Parses the text. A fault of the syntax is given back with the members before it: those are looked at first. */
+function parse(bytes: Uint8Array): Parsed {
   const members: JsonMember[] = [];
   try {
-    const { value, end } = parseJsonMembers(bytes, members);
-    for (const member of members) read(member);
-    return { value, end };
+    return parseJsonMembers(bytes, members);
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
-    for (const member of members) read(member);
-    throw new JsonTextError(error.message);
+    return { value: null, members, end: bytes.length, error };
   }
 }
 
-function faultInText(member: JsonMember, error: TypeMismatch): { what: string; at: number } {
-  return { what: error.ofText, at: faultEnd(member) };
+/** Where the reference is once it has given up on an object after `end`: past white space and the closing brace. */
+export function afterObject(bytes: Uint8Array, end: number): number {
+  const after = afterSpace(bytes, end);
+  return bytes[after] === CLOSE_BRACE || bytes[after] === CLOSE_BRACKET ? after + 1 : after;
+}
+
+function afterSpace(bytes: Uint8Array, at: number): number {
+  let after = at;
+  while (WHITE_SPACE.includes(bytes[after] ?? 0)) after++;
+  return after;
 }
 
 /** The reference does not read on into an array or object that cannot be right. */

@@ -12,6 +12,21 @@ export type Json = null | boolean | string | JsonNumber | Json[] | JsonObject;
 /** An integer of JSON: a bigint where a number would round it. */
 export type Integer = number | bigint;
 
+/** Objects in whose text keys were repeated, with those keys. */
+const repeatedKeys = new WeakMap<JsonObject, Set<string>>();
+
+export function noteRepeatedKey(object: JsonObject, key: string): void {
+  const keys = repeatedKeys.get(object);
+  if (keys === undefined) repeatedKeys.set(object, new Set([key]));
+  else keys.add(key);
+}
+
+/** The first of `keys` that the text of the object repeats. */
+export function repeatedKey(object: JsonObject, keys: readonly string[]): string | undefined {
+  const repeated = repeatedKeys.get(object);
+  return repeated === undefined ? undefined : keys.find((key) => repeated.has(key));
+}
+
 /** The member `key` of an object; undefined when `value` is no object or has no such member. */
 export function member(value: Json | undefined, key: string): Json | undefined {
   return value instanceof Map ? value.get(key) : undefined;

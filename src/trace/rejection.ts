@@ -22,8 +22,11 @@ export class Rejection extends Error {
 }
 
 function numbered(causes: readonly string[]): string {
-  if (causes.length === 1) return `    ${causes[0]}`;
-  return causes.map((cause, index) => `    ${index}: ${cause}`).join('\n');
+  const only = causes.length === 1;
+  const lines = causes.map((cause, index) => {
+    return `${only ? '' : `${index}: `}${cause.replaceAll('\n', only ? '\n    ' : '\n       ')}`;
+  });
+  return lines.map((line) => `    ${line}`).join('\n');
 }
 
 const SYSTEM_ERRORS: Readonly<Record<string, string>> = {

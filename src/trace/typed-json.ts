@@ -1,41 +1,43 @@
 // Turns JSON values into the types that the bundle format prescribes, with the words of the reference when
-// a value has another type. Positions are the caller's.
+// a value has another type. Positions are json-text.ts, or the caller's.
 
-import { asInteger, type Integer, type Json, JsonNumber, type JsonObject } from './json-value.js';
+import { asInteger, type Integer, type Json, JsonNumber, repeatedKey } from './json-value.js';
+
+/** A value of the wrong type, a missing member or an unknown variant; the message has no position. */
+export class TypeMismatch extends Error {}
 
 /**
- * A value of the wrong type, a missing member or an unknown variant; the message has no position.
- *
- * The reference describes numbers in three ways: `message` is what it says of the members of a tagged value,
- * `ofText` what it says while it reads JSON text, `ofValue` what it says of a value that it has read before.
+ * Where the reference has a value from, which decides how it describes one that is wrong: straight from JSON text,
+ * from the members of a tagged value in JSON text, from a value that it has read before, or from the members of a
+ * tagged value in such a one.
  */
-export class TypeMismatch extends Error {
-  constructor(
-    message: string,
-    readonly ofText = message,
-    readonly ofValue = message,
-  ) {
-    super(message);
-  }
-}
+export type Source = 'text' | 'tagged text' | 'value' | 'tagged value';
+
+const taggedIn = (source: Source = 'value') => (source.endsWith('text') ? 'tagged text' : 'tagged value');
 
 /** Reads a member; `undefined` stands for a missing one. */
-export type Decode<T> = (value: Json | undefined, name: string) => T;
+export type Decode<T> = (value: Json | undefined, name: string, source?: Source) => T;
 
-export const text: Decode<string> = (value, name) => {
+export const text: Decode<string> = (value, name, source) => {
   if (typeof value === 'string') return value;
-  throw mismatch(value, name, 'a string');
+  throw mismatch(value, name, 'a string', source);
+};
+
+export const boolean: Decode<boolean> = (value, name, source) => {
+  if (typeof value === 'boolean') return value;
+  throw mismatch(value, name, 'a boolean', source);
 };
 
 const integer =
   (type: string, min: bigint, max: bigint): Decode<Integer> =>
-  (value, name) => {
+  (value, name, source = 'value') => {
     const number = asInteger(value);
     if (number !== undefined && number >= min && number <= max) return number;
-    if (!(value instanceof JsonNumber)) throw mismatch(value, name, type);
-    const fault = isWhole(value) ? 'value' : 'type';
-    const message = `invalid ${fault}: ${unexpected(value)}, expected ${type}`;
-    throw new TypeMismatch(message, message, 'invalid number');
+    if (!(value instanceof JsonNumber)) throw mismatch(value, name, type, source);
+    if (source === 'value') throw new TypeMismatch('invalid number');
+    if (isWhole(value)) throw new TypeMismatch(`invalid value: integer \`${value.text}\`, expected ${type}`);
+    if (source === 'tagged text') throw mismatch(value, name, type, source);
+    throw new TypeMismatch(`invalid type: ${float(value)}, expected ${type}`);
   };
 
 export const u32 = integer('u32', 0n, 0xffff_ffffn);
@@ -44,11 +46,16 @@ export const u64 = integer('u64', 0n, 0xffff_ffff_ffff_ffffn);
 export const i64 = integer('i64', -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn);
 export const usize = integer('usize', 0n, 0xffff_ffff_ffff_ffffn);
 
+/** Members that an array of them may end before. */
+export const mayBeMissing = new WeakSet<Decode<unknown>>();
+
 /** `fallback` for a missing member, but not for null. */
-export const defaulted =
-  <T>(decode: Decode<T>, fallback: T): Decode<T> =>
-  (value, name) =>
-    value === undefined ? fallback : decode(value, name);
+export function defaulted<T>(decode: Decode<T>, fallback: T): Decode<T> {
+  const decoder: Decode<T> = (value, name, source) =>
+    value === undefined ? fallback : decode(value, name, source);
+  mayBeMissing.add(decoder);
+  return decoder;
+}
 
 export const anyJson: Decode<Json> = (value, name) => {
   if (value === undefined) throw missing(name);
@@ -58,25 +65,48 @@ export const anyJson: Decode<Json> = (value, name) => {
 /** null for a missing member and for null. */
 export const optional =
   <T>(decode: Decode<T>): Decode<T | null> =>
-  (value, name) =>
-    value === undefined || value === null ? null : decode(value, name);
+  (value, name, source) =>
+    value === undefined || value === null ? null : decode(value, name, source);
 
 export const list =
   <T>(decode: Decode<T>): Decode<T[]> =>
-  (value, name) => {
-    if (Array.isArray(value)) return value.map((item) => decode(item, name));
-    throw mismatch(value, name, 'a sequence');
+  (value, name, source) => {
+    if (Array.isArray(value)) return value.map((item) => decode(item, name, source));
+    throw mismatch(value, name, 'a sequence', source);
   };
 
-/** One of the words `names`. */
+/**
+ * One of the words `names`, or an object with nothing but that word as a key. Words with content, which `contents`
+ * decodes, take the second form.
+ */
 export const variant =
-  <T extends string>(names: readonly T[], expected = 'string or map'): Decode<T> =>
-  (value, name) => {
-    if (typeof value !== 'string') throw mismatch(value, name, expected);
-    const found = names.find((candidate) => candidate === value);
-    if (found === undefined) throw unknownVariant(value, names);
+  <T extends string>(
+    names: readonly T[],
+    contents: Readonly<Record<string, Decode<unknown>>> = {},
+  ): Decode<T> =>
+  (value, name, source) => {
+    if (typeof value === 'string') {
+      const found = named(names, value);
+      if (!Object.hasOwn(contents, found)) return found;
+      throw new TypeMismatch('invalid type: unit variant, expected newtype variant');
+    }
+    const entries = entriesOf(value, source);
+    if (entries === undefined) throw mismatch(value, name, 'string or map', source);
+    const [[key, inner] = ['', null], ...more] = entries;
+    if (entries.length === 0 || more.length > 0) {
+      throw new TypeMismatch('invalid value: map, expected map with a single key');
+    }
+    const found = named(names, key);
+    (contents[found] ?? nothing)(inner, name, source);
     return found;
   };
+
+/** What stands for nothing under the word of a variant without content. */
+const nothing: Decode<null> = (value, name, source) => {
+  if (value === null || (source?.startsWith('tagged') && value instanceof Map && value.size === 0))
+    return null;
+  throw mismatch(value, name, 'unit', source);
+};
 
 export type Shape<T> = { readonly [K in keyof T]: Decode<T[K]> };
 
@@ -87,69 +117,163 @@ export type Shape<T> = { readonly [K in keyof T]: Decode<T[K]> };
  */
 export const struct =
   <T extends object>(what: string, shape: Shape<T>): Decode<T> =>
-  (value, name) => {
-    if (value instanceof Map) return members(value, shape);
-    if (!Array.isArray(value)) throw mismatch(value, name, what);
-    const keys = Object.keys(shape);
-    const object: JsonObject = new Map(
-      keys.slice(0, value.length).map((key, index) => [key, value[index] ?? null]),
-    );
-    const result = members(object, shape);
-    if (value.length === keys.length) return result;
-    const elements = keys.length === 1 ? '1 element' : `${keys.length} elements`;
-    throw new TypeMismatch(`invalid length ${value.length}, expected ${what} with ${elements}`);
+  (value, name, source) => {
+    // Every key of T is decoded by the decoder of its type.
+    if (Array.isArray(value)) return elements(value, what, shape, source) as T;
+    const entries = entriesOf(value, source);
+    if (entries === undefined) throw mismatch(value, name, what, source);
+    return members(entries, value, shape, source) as T;
   };
-
-/** The word that says which variant an object is. */
-const tag = <T extends string>(names: readonly T[]): Decode<T> => variant(names, 'variant identifier');
 
 type Decoders = Readonly<Record<string, Decode<unknown>>>;
 
-/** An object whose `type` says which members the rest has. */
-export const tagged =
-  <T extends { type: string }>(what: string, shapes: Readonly<Record<string, Decoders>>): Decode<T> =>
-  (value, name) => {
-    if (!(value instanceof Map)) throw mismatch(value, name, `internally tagged enum ${what}`);
-    const type = tag(Object.keys(shapes))(value.get('type'), 'type');
-    // The decoders under a key of `shapes` belong to the variant of that name.
-    return { type, ...decodeMembers(value, shapes[type] ?? {}) } as T;
+/** The word that says which variant an object is. */
+const identifier =
+  <T extends string>(names: readonly T[]): Decode<T> =>
+  (value, name, source) => {
+    if (typeof value === 'string') return named(names, value);
+    const index = source?.startsWith('tagged') ? asInteger(value) : undefined;
+    if (index === undefined || index < 0) throw mismatch(value, name, 'variant identifier', source);
+    const found = names[Number(index)];
+    if (found !== undefined) return found;
+    if (index > 0xffff_ffff_ffff_ffffn) throw mismatch(value, name, 'variant identifier', source);
+    const expected = `variant index 0 <= i < ${names.length}`;
+    throw new TypeMismatch(`invalid value: integer \`${index}\`, expected ${expected}`);
   };
 
-/** The members of `shape` in `object`. The first bad one in the order of the text decides the message. */
-function members<T extends object>(object: JsonObject, shape: Shape<T>): T {
-  // Every key of T was decoded by the decoder of its type.
-  return decodeMembers(object, shape) as T;
+/** An object whose `type` says which members the rest has, or an array of the type and the rest. */
+export const tagged =
+  <T extends { type: string }>(what: string, shapes: Readonly<Record<string, Decoders>>): Decode<T> =>
+  (value, name, source) => {
+    const names = Object.keys(shapes);
+    const shapeOf = (type: string) => shapes[type] ?? {};
+    const inner = taggedIn(source);
+    if (Array.isArray(value)) {
+      const [first, ...rest] = value;
+      const type = identifier(names)(first, 'type', source);
+      const variantName = `struct variant ${what}::${pascalCase(type)}`;
+      // The decoders under a key of `shapes` belong to the variant of that name.
+      return { type, ...elements(rest, variantName, shapeOf(type), inner) } as T;
+    }
+    const entries = entriesOf(value, inner);
+    if (entries === undefined) throw mismatch(value, name, `internally tagged enum ${what}`, inner);
+    const object = value instanceof Map ? value : undefined;
+    const type = identifier(names)(object?.get('type'), 'type', source);
+    const twice = inner === 'tagged text' && object !== undefined ? repeatedKey(object, ['type']) : undefined;
+    if (twice !== undefined) throw repeated(twice);
+    return { type, ...members(entries, value, shapeOf(type), inner) } as T;
+  };
+
+/** An object whose `type` is one of the words `names`, none of which has content. */
+export const adjacentlyTagged =
+  <T extends string>(what: string, names: readonly T[]): Decode<{ type: T }> =>
+  (value, name, source) => {
+    const expected = `adjacently tagged enum ${what}`;
+    if (Array.isArray(value)) {
+      const [first, content, ...more] = value;
+      const type = first === undefined ? undefined : identifier(names)(first, 'type', source);
+      if (type === undefined || content === undefined) {
+        throw new TypeMismatch(`invalid length ${value.length}, expected ${expected}`);
+      }
+      nothingUnder(type, content, source);
+      if (more.length === 0) return { type };
+      throw new TypeMismatch(`invalid length ${value.length}, expected 2 elements in sequence`);
+    }
+    const entries = entriesOf(value, source);
+    if (entries === undefined) throw mismatch(value, name, expected, source);
+    const shape = { type: variant(names), value: optional(anyJson) };
+    const { type, value: content } = members(entries, value, shape, source) as { type: T; value: Json };
+    nothingUnder(type, content, source);
+    return { type };
+
+    function nothingUnder(type: T, content: Json, from: Source | undefined): void {
+      if (content === null) return;
+      throw mismatch(content, name, `unit variant ${what}::${pascalCase(type)}`, from);
+    }
+  };
+
+/** The members of an object. Among those of a tagged value, an odd number is an object to the reference. */
+function entriesOf(value: Json | undefined, source: Source | undefined): [string, Json][] | undefined {
+  if (value instanceof Map) return [...value];
+  const odd = source === 'tagged text' && value instanceof JsonNumber && !isWhole(value);
+  return odd ? [[NUMBER_KEY, value.text]] : undefined;
 }
 
-function decodeMembers(object: JsonObject, decoders: Decoders): Record<string, unknown> {
+/** The key under which serde_json hands on a number that it keeps as text. */
+const NUMBER_KEY = '$serde_json::private::Number';
+
+/** The first bad member in the order of the text decides the message. */
+function members(
+  entries: readonly [string, Json][],
+  object: Json | undefined,
+  decoders: Decoders,
+  source: Source | undefined,
+): Record<string, unknown> {
   const found = new Map<string, unknown>();
-  for (const [key, value] of object) {
-    if (Object.hasOwn(decoders, key)) found.set(key, decoders[key]?.(value, key));
+  for (const [key, value] of entries) {
+    if (Object.hasOwn(decoders, key)) found.set(key, decoders[key]?.(value, key, source));
+  }
+  if (source === 'tagged text' && object instanceof Map) {
+    const key = repeatedKey(object, Object.keys(decoders));
+    if (key !== undefined) throw repeated(key);
   }
   const result: Record<string, unknown> = {};
   for (const [key, decode] of Object.entries(decoders)) {
-    result[key] = found.has(key) ? found.get(key) : decode(undefined, key);
+    result[key] = found.has(key) ? found.get(key) : decode(undefined, key, source);
   }
   return result;
 }
 
-function unknownVariant(value: string, names: readonly string[]): TypeMismatch {
+/** The members of an object that is written as an array. */
+function elements(
+  values: readonly Json[],
+  what: string,
+  decoders: Decoders,
+  source: Source | undefined,
+): Record<string, unknown> {
+  const entries = Object.entries(decoders);
+  const count = entries.length === 1 ? '1 element' : `${entries.length} elements`;
+  const result: Record<string, unknown> = {};
+  for (const [index, [key, decode]] of entries.entries()) {
+    if (index >= values.length && !mayBeMissing.has(decode)) {
+      throw new TypeMismatch(`invalid length ${index}, expected ${what} with ${count}`);
+    }
+    result[key] = decode(values[index], key, source);
+  }
+  if (values.length <= entries.length) return result;
+  const expected = source?.startsWith('tagged') ? `${count} in sequence` : 'fewer elements in array';
+  throw new TypeMismatch(`invalid length ${values.length}, expected ${expected}`);
+}
+
+function named<T extends string>(names: readonly T[], word: string): T {
+  const found = names.find((candidate) => candidate === word);
+  if (found !== undefined) return found;
   const quoted = names.map((name) => `\`${name}\``);
   const expected =
     quoted.length <= 2 ? `expected ${quoted.join(' or ')}` : `expected one of ${quoted.join(', ')}`;
-  return new TypeMismatch(`unknown variant \`${value}\`, ${expected}`);
+  throw new TypeMismatch(`unknown variant \`${word}\`, ${expected}`);
 }
 
-export function mismatch(value: Json | undefined, name: string, expected: string): TypeMismatch {
+function pascalCase(name: string): string {
+  return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+export function mismatch(
+  value: Json | undefined,
+  name: string,
+  expected: string,
+  source: Source = 'value',
+): TypeMismatch {
   if (value === undefined) return missing(name);
-  const message = (what: string) => `invalid type: ${what}, expected ${expected}`;
-  if (!(value instanceof JsonNumber)) return new TypeMismatch(message(unexpected(value)));
-  const whole = isWhole(value) ? unexpected(value) : undefined;
-  return new TypeMismatch(message(whole ?? 'map'), message(whole ?? 'number'), message('number'));
+  return new TypeMismatch(`invalid type: ${unexpected(value, source)}, expected ${expected}`);
 }
 
 function missing(name: string): TypeMismatch {
   return new TypeMismatch(`missing field \`${name}\``);
+}
+
+function repeated(name: string): TypeMismatch {
+  return new TypeMismatch(`duplicate field \`${name}\``);
 }
 
 /** An integer that fits into 64 bits; the reference takes any other number for a float. */
@@ -158,14 +282,38 @@ function isWhole(value: JsonNumber): boolean {
   return number !== undefined && number >= -0x8000_0000_0000_0000n && number <= 0xffff_ffff_ffff_ffffn;
 }
 
-function unexpected(value: Json): string {
+function unexpected(value: Json, source: Source): string {
   if (value === null) return 'null';
   if (typeof value === 'boolean') return `boolean \`${value}\``;
-  if (typeof value === 'string') return `string ${JSON.stringify(value)}`;
+  if (typeof value === 'string') return `string ${quotedText(value)}`;
   if (Array.isArray(value)) return 'sequence';
   if (!(value instanceof JsonNumber)) return 'map';
+  if (source === 'value') return 'number';
   if (isWhole(value)) return `integer \`${value.text}\``;
-  const number = Number(value.text);
-  const float = Math.abs(number) >= 1e16 ? number.toExponential() : String(number);
-  return `floating point \`${/^-?\d+$/.test(float) ? `${float}.0` : float}\``;
+  if (source === 'text') return 'number';
+  return source === 'tagged text' ? 'map' : float(value);
+}
+
+function float({ text }: JsonNumber): string {
+  const number = Number(text);
+  const written = Math.abs(number) >= 1e16 ? number.toExponential() : String(number);
+  const sign = Object.is(number, -0) ? '-' : '';
+  return `floating point \`${sign}${/^-?\d+$/.test(written) ? `${written}.0` : written}\``;
+}
+
+const SHORT_ESCAPES: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\0': '\\0',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r',
+};
+
+/** A text in quotes, as Rust prints one for debugging. */
+function quotedText(text: string): string {
+  const escaped = text.replace(/["\\]|[^ \P{Z}]|\p{C}|\p{Grapheme_Extend}/gu, (character) => {
+    return SHORT_ESCAPES[character] ?? `\\u{${character.codePointAt(0)?.toString(16)}}`;
+  });
+  return `"${escaped}"`;
 }
