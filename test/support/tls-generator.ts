@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 
 /** Path of the compiled generator; removed when the test file is done. */
-export function buildTlsGenerator(): string {
+export function buildTlsGenerator({ isStatic = false } = {}): string {
   const directory = mkdtempSync(join(tmpdir(), 'agsight-generator-'));
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
   const source = new URL('tls-generator.c', import.meta.url).pathname;
   const path = join(directory, 'tls-generator');
-  execFileSync('cc', ['-O1', '-fcf-protection=full', '-o', path, source]);
+  const linking = isStatic ? ['-static'] : [];
+  execFileSync('cc', ['-O1', '-fcf-protection=full', ...linking, '-o', path, source]);
   return path;
 }
 
