@@ -105,8 +105,9 @@ async function interpretAnew(dir: string): Promise<void> {
 
 /** The bundles that a directory is or becomes: evidence alone is interpreted first. */
 async function interpreted(dir: string): Promise<Outcome[]> {
-  const { interpretBundle, isUninterpreted } = await import('../interpret/interpret-bundle.js');
-  if (!isUninterpreted(dir)) return [{ bundle: dir }];
+  const { isUninterpreted } = await import('../reduce/find-bundles.js');
+  if (!(await isUninterpreted(dir))) return [{ bundle: dir }];
+  const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   try {
     const { bundles } = await interpretBundle(dir);
     if (bundles.length > 0) return bundles.map((bundle) => ({ bundle }));

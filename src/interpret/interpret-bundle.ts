@@ -77,12 +77,6 @@ export function hasEvidence(bundleDir: string): boolean {
   return existsSync(join(bundleDir, 'evidence'));
 }
 
-/** Whether a capture's evidence is all that the directory holds: recorded with --raw, or cut short. */
-export function isUninterpreted(bundleDir: string): boolean {
-  const has = (name: string): boolean => existsSync(join(bundleDir, name));
-  return has('evidence') && !has('manifest.json') && !has(ROLLOUTS);
-}
-
 function removeOutput(bundleDir: string): void {
   const rollouts = join(bundleDir, ROLLOUTS);
   if (existsSync(rollouts)) {

@@ -7,8 +7,9 @@ import { MANIFEST_FILE } from '../trace/bundle-reader.js';
 
 /** A capture of several root threads holds one bundle per thread in here. */
 const ROLLOUTS_DIR = 'rollouts';
+const EVIDENCE_DIR = 'evidence';
 /** Any of these makes a directory a bundle, be it a damaged one or one that is not interpreted yet. */
-const BUNDLE_MARKS = [MANIFEST_FILE, 'trace.jsonl', 'evidence'];
+const BUNDLE_MARKS = [MANIFEST_FILE, 'trace.jsonl', EVIDENCE_DIR];
 
 /**
  * The bundles in `dir`, in the order of their names: `dir` itself, those in its `rollouts/`, or those right in it,
@@ -30,6 +31,14 @@ export async function bundlesOf(dir: string): Promise<string[]> {
     if (await isBundle(child)) bundles.push(child);
   }
   return bundles.length === 0 && (await isBundle(dir)) ? [dir] : bundles;
+}
+
+/** Whether a capture's evidence is all that the directory holds: recorded with --raw, or cut short. */
+export async function isUninterpreted(dir: string): Promise<boolean> {
+  for (const interpreted of [MANIFEST_FILE, ROLLOUTS_DIR]) {
+    if (await exists(join(dir, interpreted))) return false;
+  }
+  return exists(join(dir, EVIDENCE_DIR));
 }
 
 async function isBundle(dir: string): Promise<boolean> {

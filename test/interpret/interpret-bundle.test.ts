@@ -2,7 +2,8 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFi
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { EvidenceWriter } from '../../src/evidence/writer.js';
-import { interpretBundle, isUninterpreted } from '../../src/interpret/interpret-bundle.js';
+import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
+import { isUninterpreted } from '../../src/reduce/find-bundles.js';
 import { reduceBundle } from '../../src/reduce/reduce.js';
 import { captureStart, evidenceOf, Wire, wireRecording } from '../support/wire.js';
 import {
@@ -55,9 +56,9 @@ test('several root threads: each has a bundle of its own below rollouts', async 
 
 test('evidence alone is known from evidence that was interpreted', async () => {
   const bundle = bundleOf(evidenceOf(wireRecording('exec')));
-  expect(isUninterpreted(bundle)).toBe(true);
+  expect(await isUninterpreted(bundle)).toBe(true);
   await interpretBundle(bundle);
-  expect(isUninterpreted(bundle)).toBe(false);
+  expect(await isUninterpreted(bundle)).toBe(false);
 });
 
 test('a second interpretation takes the place of the first and gives the same bytes', async () => {
