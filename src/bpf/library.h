@@ -36,7 +36,9 @@ static __always_inline void library_call_enter(struct process *process, __u32 nu
 	file = (void *)file_behind(arguments[4]);
 	if (!file || bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name)) < 6)
 		return;
-	if (name[0] == 'l' && name[1] == 'i' && name[2] == 'b' && name[3] == 's' && name[4] == 's' && name[5] == 'l')
+	if (name[0] != 'l' || name[1] != 'i' || name[2] != 'b')
+		return;
+	if ((name[3] == 's' && name[4] == 's' && name[5] == 'l') || (name[3] == 'g' && name[4] == 'n' && name[5] == 'u' && name[6] == 't'))
 		announce(RECORD_LIBRARY, process->root_pid);
 }
 

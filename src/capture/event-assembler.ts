@@ -19,7 +19,7 @@ import { directoryAt, OperationAssembler, type OperationEvent } from './operatio
 const inet6 = 10;
 
 /** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring', 'gnutls'] as const;
 
 type KernelEvent =
   | Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' | 'socket' }>

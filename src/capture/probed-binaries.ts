@@ -19,8 +19,8 @@ export interface ProbedBinary {
   late?: { pid: number; ms: number };
 }
 
-/** Names under which programs load libssl. */
-export const sharedTlsLibrary = /^libssl(\.|-).*so/;
+/** Names under which programs load TLS libraries that are probed. */
+export const sharedTlsLibrary = /^lib(ssl|gnutls)(\.|-).*so/;
 
 const endbr64 = Buffer.from([0xf3, 0x0f, 0x1e, 0xfa]);
 
@@ -45,25 +45,27 @@ interface Target {
   tier: string;
 }
 
+const isHandshake = (name: TlsFunction['name']) => name === 'ssl_do_handshake' || name === 'gnutls_handshake';
+
 function flagsOf({ name, isEx }: TlsFunction): number {
   return (
     (isEx ? Cookie.ex : 0) |
-    (name === 'ssl_read' ? Cookie.receive : 0) |
-    (name === 'ssl_do_handshake' ? Cookie.handshake : 0)
+    (name === 'ssl_read' || name === 'gnutls_record_recv' ? Cookie.receive : 0) |
+    (isHandshake(name) ? Cookie.handshake : 0)
   );
 }
 
-/** What is probed of a library: the calls of OpenSSL; of what rustls drives, the AEAD below the records. */
+/** What is probed of a library: the calls of OpenSSL and GnuTLS; of what rustls drives, the AEAD below the records. */
 function targetsOf(stack: TlsLibrary): Target[] {
   const { library, tier } = stack;
   if (tier === null || library === 'rustls' || library === 'crypto/tls') return [];
-  if (library === 'openssl') {
+  if (library === 'openssl' || library === 'gnutls') {
     return stack.functions.map((found) => ({
       library,
       name: symbolName(found),
       offset: found.offset,
       flags: flagsOf(found),
-      atReturn: found.name !== 'ssl_do_handshake',
+      atReturn: !isHandshake(found.name),
       tier,
     }));
   }
@@ -119,7 +121,7 @@ export class ProbedBinaries {
   }
 
   /**
-   * Probes a program and the libssl that it is linked to. Returns what carries probes now; for a program that was
+   * Probes a program and the TLS libraries that it is linked to. Returns what carries probes now; for a program that was
    * met before, only the program itself.
    */
   probeProgram(path: string, name = path): ProbedBinary[] {

@@ -27,7 +27,11 @@ export class ProcessProbes {
     this.#binaries = new ProbedBinaries(program);
     this.#unseen = new UnseenConnections({
       reportOf: (file) => this.#binaries.reportOf(file),
-      lateMs: (pid) => this.binaries.find(({ late }) => late?.pid === pid)?.late?.ms,
+      lateIn: (pid) => {
+        const binary = this.binaries.find(({ late }) => late?.pid === pid);
+        if (binary?.late === undefined) return undefined;
+        return { library: binary.probes[0]?.library ?? 'unknown', ms: binary.late.ms };
+      },
     });
     const { operationsRefused } = program;
     if (operationsRefused !== undefined) {

@@ -28,15 +28,15 @@ interface Program {
   name: string;
   /** Device and inode; undefined when the file could not be looked at. */
   identity: string | undefined;
-  /** Whether it has loaded a libssl, which is probed like that of every other program. */
-  hasLibssl: boolean;
+  /** Whether it has loaded a TLS library that is probed in every program. */
+  hasLibrary: boolean;
 }
 
 interface KnownFiles {
   /** What was found in a file, by its device and inode: `dev:ino`. */
   reportOf(identity: string): BinaryReport | undefined;
-  /** How many milliseconds the process used a library before that was probed; undefined when it did not. */
-  lateMs(pid: number): number | undefined;
+  /** The library that the process used for some milliseconds before it was probed; undefined when there is none. */
+  lateIn(pid: number): { library: string; ms: number } | undefined;
 }
 
 export class UnseenConnections {
@@ -69,7 +69,7 @@ export class UnseenConnections {
     const known = this.#programs.get(pid);
     if (known !== undefined) return known;
     const path = this.#paths.get(pid);
-    const unknown = { name: path ?? comm, identity: undefined, hasLibssl: false };
+    const unknown = { name: path ?? comm, identity: undefined, hasLibrary: false };
     const found = programOf(pid) ?? (path === undefined ? undefined : programAt(path)) ?? unknown;
     remember(this.#programs, pid, found);
     return found;
@@ -96,19 +96,19 @@ export class UnseenConnections {
   }
 
   #late(pid: number): UnseenProgram['libraries'] | undefined {
-    const ms = this.#known.lateMs(pid);
-    if (ms === undefined) return undefined;
-    const reason = `it was probed ${ms} ms after the process had begun to use it`;
+    const late = this.#known.lateIn(pid);
+    if (late === undefined) return undefined;
+    const reason = `it was probed ${late.ms} ms after the process had begun to use it`;
     const remedy = 'start the capture before such processes; from the second one on they are seen';
-    return [{ library: 'openssl', version: null, reason, remedy }];
+    return [{ library: late.library, version: null, reason, remedy }];
   }
 
   /** Undefined when all that the program has is seen: then the connection broke before it carried anything. */
-  #unseenLibraries({ name, identity: file, hasLibssl }: Program): UnseenProgram['libraries'] | undefined {
+  #unseenLibraries({ name, identity: file, hasLibrary }: Program): UnseenProgram['libraries'] | undefined {
     const report = file === undefined ? undefined : this.#known.reportOf(file);
     const own = report === undefined ? [] : tlsVerdicts(report);
     const unseen = own.filter(({ is_captured }) => !is_captured);
-    const isSeen = hasLibssl || own.some(({ is_captured }) => is_captured);
+    const isSeen = hasLibrary || own.some(({ is_captured }) => is_captured);
     if (isSeen && unseen.length === 0) return undefined;
     return [
       ...unseen,
@@ -131,15 +131,15 @@ function programOf(pid: number): Program | undefined {
   const name = executable(pid);
   return ifThere(() => {
     if (name === undefined) return undefined;
-    const hasLibssl = mappedFiles(pid, sharedTlsLibrary).length > 0;
-    return { name, identity: identity(`/proc/${pid}/exe`), hasLibssl };
+    const hasLibrary = mappedFiles(pid, sharedTlsLibrary).length > 0;
+    return { name, identity: identity(`/proc/${pid}/exe`), hasLibrary };
   });
 }
 
 /** Of a process that is gone. */
 function programAt(path: string): Program | undefined {
   return ifThere(() => {
-    return { name: path, identity: identity(path), hasLibssl: linkedTlsLibraries(path).length > 0 };
+    return { name: path, identity: identity(path), hasLibrary: linkedTlsLibraries(path).length > 0 };
   });
 }
 

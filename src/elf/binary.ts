@@ -21,6 +21,7 @@ import {
   type Confidence,
   eachRecordLibrary,
   type Findings,
+  isOfGnutls,
   type OpensslOffsets,
   opensslConfidence,
   opensslOffsets,
@@ -54,6 +55,13 @@ interface OpensslLibrary extends Finding {
   offsets: OpensslOffsets | null;
 }
 
+/** Moves bytes as OpenSSL's plain calls do. */
+interface GnutlsLibrary extends Finding {
+  library: 'gnutls';
+  version: null;
+  offsets: Readonly<Record<string, number>>;
+}
+
 /** Encrypts records for rustls. Its functions have signatures of their own: they are in `offsets` only. */
 interface RecordLibrary extends Finding {
   library: RecordLibraryName;
@@ -68,7 +76,7 @@ interface OtherLibrary extends Finding {
   offsets: null;
 }
 
-export type TlsLibrary = OpensslLibrary | RecordLibrary | OtherLibrary;
+export type TlsLibrary = OpensslLibrary | GnutlsLibrary | RecordLibrary | OtherLibrary;
 
 export interface BinaryIdentity {
   /** As given. */
@@ -231,12 +239,14 @@ const notFound: Finding & { offsets: null } = { tier: null, confidence: null, fu
 
 /** `versions`: what the texts say; undefined when nobody has read them. */
 function librariesOf(
-  openssl: { tier: Tier | null; functions: TlsFunction[] },
+  calls: { tier: Tier | null; functions: TlsFunction[] },
   records: Record<RecordLibraryName, { tier: Tier | null; found: RecordAnswer }>,
   versions: Versions | undefined,
 ): TlsLibrary[] {
   const libraries: TlsLibrary[] = [];
-  const { tier, functions } = openssl;
+  const { tier } = calls;
+  const functions = calls.functions.filter((found) => !isOfGnutls(found));
+  const gnutls = calls.functions.filter(isOfGnutls);
   const version = versions?.openssl ?? null;
   if (functions.length > 0) {
     libraries.push({
@@ -250,6 +260,16 @@ function librariesOf(
   } else if (version !== null) {
     libraries.push({ library: 'openssl', version, ...notFound });
   }
+  if (gnutls.length > 0) {
+    libraries.push({
+      library: 'gnutls',
+      version: null,
+      tier,
+      confidence: 'high',
+      functions: gnutls,
+      offsets: Object.fromEntries(gnutls.map(({ name, offset }) => [name, offset])),
+    });
+  }
   const texts = {
     'aws-lc': { isThere: versions?.hasAwslc, version: null },
     ring: { isThere: versions?.hasRing, version: versions?.ring ?? null },
@@ -260,7 +280,7 @@ function librariesOf(
     if (found) libraries.push({ library, version: theirs, tier: byTier, functions: [], ...found });
     else if (isThere) libraries.push({ library, version: theirs, ...notFound });
   }
-  const encrypts = libraries.some(({ library }) => library !== 'openssl');
+  const encrypts = recordLibraryNames.some((name) => libraries.some(({ library }) => library === name));
   if (versions?.rustls && !encrypts)
     libraries.push({ library: 'rustls', version: versions.rustls, ...notFound });
   if (versions?.hasGoTls) libraries.push({ library: 'crypto/tls', version: null, ...notFound });

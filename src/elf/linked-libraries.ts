@@ -10,10 +10,9 @@ import { BinaryFile } from './file.js';
 import { type Arch, readHeaders } from './headers.js';
 
 const maxLibraries = 512;
-const tlsLibrary = /^libssl(?:[.-].*)?\.so/;
+const tlsLibrary = /^lib(?:ssl|gnutls)(?:[.-].*)?\.so/;
 /** Other TLS libraries: names of their files, and of themselves. */
 const foreignLibraries: readonly [RegExp, string][] = [
-  [/^libgnutls(?:-.*)?\.so/, 'gnutls'],
   [/^libssl3\.so/, 'nss'],
   [/^libmbedtls\.so/, 'mbedtls'],
   [/^libwolfssl\.so/, 'wolfssl'],
@@ -27,7 +26,7 @@ const systemDirectories: Readonly<Record<Arch, readonly string[]>> = {
 const commonDirectories = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib'];
 
 /**
- * The files of libssl that the program at `path` is linked to, also through other libraries.
+ * The files of libssl and GnuTLS that the program at `path` is linked to, also through other libraries.
  *
  * @throws AgsightError as `readHeaders`, for `path` itself; a library that cannot be read is passed over
  */

@@ -31,7 +31,7 @@ export function inspectProgram(path: string, options: InspectOptions = {}): Prog
   const linked = libraries
     .map((library) => inspectBinary(library, { tier: 'symbol', table: options.table }))
     .filter(({ tls }) => tls.some(({ tier }) => tier !== null));
-  // Beside a library that is seen, another one serves other protocols, as GnuTLS does LDAP in a curl with OpenSSL.
+  // Beside a library that is seen, another one serves other protocols, as NSS may do LDAP in a program with OpenSSL.
   const foreign = holdsNone && linked.length === 0 ? foreignTlsLibraries(native) : [];
   return {
     ...report,

@@ -25,12 +25,15 @@ const maxDefinitions = 1024;
 const undefinedSection = 0;
 const symbolTypes = { none: 0, function: 2 };
 
-const opensslFunctions: readonly Pick<TlsFunction, 'name' | 'isEx'>[] = [
+const callFunctions: readonly Pick<TlsFunction, 'name' | 'isEx'>[] = [
   { name: 'ssl_write', isEx: true },
   { name: 'ssl_read', isEx: true },
   { name: 'ssl_write', isEx: false },
   { name: 'ssl_read', isEx: false },
   { name: 'ssl_do_handshake', isEx: false },
+  { name: 'gnutls_record_send', isEx: false },
+  { name: 'gnutls_record_recv', isEx: false },
+  { name: 'gnutls_handshake', isEx: false },
 ];
 
 interface WantedName {
@@ -43,7 +46,7 @@ interface WantedName {
 }
 
 // A name may be the end of a longer one (linkers merge tails), so only its end is marked by a NUL.
-const opensslNames = opensslFunctions
+const callNames = callFunctions
   .map(symbolName)
   .map((name): WantedName => ({ name, needle: Buffer.from(`${name}\0`), symbol: undefined }));
 // aws-lc's Rust packages put their version before each name, so that several go into one program. Without that it may
@@ -64,7 +67,7 @@ const ringNames = recordFunctions('ring').map(([key, name]): WantedName => {
     symbol: new RegExp(`^_(?:ZN4ring4aead${path}17h[0-9a-f]{16}E|RN\\w{1,40}4ring4aead${path})$`),
   };
 });
-const wantedNames = [...opensslNames, ...awslcNames, ...ringNames];
+const wantedNames = [...callNames, ...awslcNames, ...ringNames];
 const maxSymbolBytes = 128;
 
 interface SymbolTable {
@@ -90,7 +93,7 @@ export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: Addres
     }
   }
   const offsetsOf = (name: string) => [...(offsetsByName.get(name) ?? [])].sort((a, b) => a - b);
-  const functions = opensslFunctions.flatMap((one) =>
+  const functions = callFunctions.flatMap((one) =>
     offsetsOf(symbolName(one)).map((offset): TlsFunction => ({ ...one, offset, confidence: 'high' })),
   );
   const reasons: string[] = [];

@@ -8,7 +8,7 @@ export const tiers: readonly Tier[] = ['symbol', 'pattern', 'table'];
 export type Confidence = 'high' | 'low';
 
 export interface TlsFunction {
-  name: 'ssl_write' | 'ssl_read' | 'ssl_do_handshake';
+  name: keyof typeof symbolNames;
   /** The `_ex` variant: four arguments, the count of bytes at return through the fourth. */
   isEx: boolean;
   /** In bytes from the start of the file, as a uprobe wants it. */
@@ -46,7 +46,7 @@ export type RecordAnswer = RecordFinding | null | undefined;
 
 /** What one tier found. */
 export interface Findings {
-  /** Of OpenSSL, and of libraries with its interface. */
+  /** Of OpenSSL, of libraries with its interface, and of GnuTLS. */
   functions: TlsFunction[];
   records: Record<RecordLibraryName, RecordAnswer>;
   /** Why something is missing, a phrase each. */
@@ -69,9 +69,19 @@ export interface OpensslOffsets {
   read_is_ex: boolean;
 }
 
-const symbolNames = { ssl_write: 'SSL_write', ssl_read: 'SSL_read', ssl_do_handshake: 'SSL_do_handshake' };
+const symbolNames = {
+  ssl_write: 'SSL_write',
+  ssl_read: 'SSL_read',
+  ssl_do_handshake: 'SSL_do_handshake',
+  gnutls_record_send: 'gnutls_record_send',
+  gnutls_record_recv: 'gnutls_record_recv',
+  gnutls_handshake: 'gnutls_handshake',
+} as const;
 
-/** The name that the function has in OpenSSL. */
+/** The others are of OpenSSL. */
+export const isOfGnutls = ({ name }: Pick<TlsFunction, 'name'>): boolean => name.startsWith('gnutls_');
+
+/** The name that the function has in its library. */
 export function symbolName({ name, isEx }: Pick<TlsFunction, 'name' | 'isEx'>): string {
   return isEx ? `${symbolNames[name]}_ex` : symbolNames[name];
 }

@@ -21,9 +21,9 @@ export type MissingReason = 'over-limit' | 'unreadable';
 export interface TlsEvent extends EventBase {
   kind: 'tls';
   direction: Direction;
-  /** `openssl`: what the program wrote or read. `socket`: the same without TLS. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
+  /** `openssl`, `gnutls`: what the program wrote or read. `socket`: the same without TLS. `aws-lc`, `ring`: the inner plaintext of a TLS record. */
   library: string;
-  /** Unique within one capture: a connection of `openssl`, an AEAD context (one direction, one key) of the others. */
+  /** Unique within one capture: a connection of those, an AEAD context (one direction, one key) of the others. */
   connection: bigint;
   /** Position of the first byte in this direction of the connection. A gap to the previous event is loss. */
   offset: number;

@@ -64,7 +64,7 @@ export class ProgramVerdicts {
     const tls = [...files.values()].flatMap((file) => {
       return tlsVerdicts(file.report).map((verdict) => ({ ...verdict, file: file.name }));
     });
-    // Beside a library that is seen, another one serves other protocols, as GnuTLS does LDAP in a curl with OpenSSL.
+    // Beside a library that is seen, another one serves other protocols, as NSS may do LDAP in a program with OpenSSL.
     const foreign = tls.some(({ is_captured }) => is_captured) ? [] : foreignTlsLibraries(path);
     tls.push(...foreignVerdicts(foreign).map((verdict) => ({ ...verdict, file: name })));
     return { program: name, version: report.codex_version, tls, remarks };

@@ -1,7 +1,8 @@
-// A command that is linked to libssl: found through the program, probed before the command runs.
+// A command that is linked to libssl or GnuTLS: found through the program, probed before the command runs.
 
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,3 +57,63 @@ test.for([['directly'], ['through a shell']])(
     }
   },
 );
+
+const gnutls = `
+  #include <string.h>
+  #include <sys/types.h>
+  static int again = 1;
+  int gnutls_handshake(void *session) { return session == 0; }
+  ssize_t gnutls_record_send(void *session, const void *data, size_t size) {
+    __asm__ volatile("" : : "r"(session), "r"(data) : "memory");
+    return size;
+  }
+  ssize_t gnutls_record_recv(void *session, void *data, size_t size) {
+    __asm__ volatile("" : : "r"(session) : "memory");
+    memset(data, 'x', size);
+    if (again-- > 0) return -28;
+    memcpy(data, "the answer", 10);
+    return 10;
+  }`;
+const gnutlsProgram = `
+  #include <sys/types.h>
+  int gnutls_handshake(void *);
+  ssize_t gnutls_record_send(void *, const void *, size_t);
+  ssize_t gnutls_record_recv(void *, void *, size_t);
+  int main(void) {
+    static char session[16], data[64], question[] = "the question";
+    question[0] = 'T';
+    gnutls_handshake(session);
+    gnutls_record_send(session, question, 12);
+    gnutls_record_recv(session, data, sizeof(data));
+    gnutls_record_recv(session, data, sizeof(data));
+    return 0;
+  }`;
+
+test('what GnuTLS sends and receives is recorded, and nothing of a call that is to be made again', async (context) => {
+  requireRoot(context);
+  const directory = mkdtempSync(join(tmpdir(), 'agsight-gnutls-'));
+  try {
+    const compile = (name: string, source: string, ...flags: string[]) => {
+      const file = join(directory, `${name}.c`);
+      writeFileSync(file, source);
+      execFileSync('cc', ['-O1', '-o', join(directory, name), file, ...flags], { cwd: directory });
+      return join(directory, name);
+    };
+    const library = compile('libgnutls.so.30', gnutls, '-shared', '-fPIC', '-Wl,-soname,libgnutls.so.30');
+    const program = compile('program', gnutlsProgram, library, `-Wl,-rpath,${directory}`);
+    const output = join(directory, 'bundle');
+    await capture({
+      output,
+      target: { command: [program] },
+      ringBytes: 1 << 20,
+      stop: new AbortController().signal,
+    });
+    const seen: string[] = [];
+    for await (const event of readEvidence(output)) {
+      if (event.kind === 'tls') seen.push(`${event.library} ${event.direction}: ${Buffer.from(event.data)}`);
+    }
+    expect(seen).toEqual(['gnutls send: The question', 'gnutls receive: the answer']);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});

@@ -57,7 +57,7 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
     const known: BinaryReport = { ...report, tls };
     const unseen = new UnseenConnections({
       reportOf: (file) => (file === own ? known : undefined),
-      lateMs: () => lateMs,
+      lateIn: () => (lateMs === undefined ? undefined : { library: 'openssl', ms: lateMs }),
     });
     for (const event of events) unseen.take(event);
     return unseen.all;

@@ -99,13 +99,13 @@ describe('the verdict on a library', () => {
   it('knows linked libraries of other makes, also those that only another one is linked to', () => {
     mkdirSync(workshop.path('lib'));
     const bare = ['-shared', '-fPIC', '-nostdlib'];
-    const gnutls = workshop.compile('lib/libgnutls.so.30', 'int send(void) { return 1; }', [
+    const nss = workshop.compile('lib/libssl3.so', 'int send(void) { return 1; }', [
       ...bare,
-      '-Wl,-soname,libgnutls.so.30',
+      '-Wl,-soname,libssl3.so',
     ]);
     const http = workshop.compile('lib/libhttp.so', 'int send(void); int get(void) { return send(); }', [
       ...bare,
-      gnutls,
+      nss,
     ]);
     const program = workshop.compile('program', 'int get(void); int main(void) { return get(); }', [
       http,
@@ -113,7 +113,7 @@ describe('the verdict on a library', () => {
       `-Wl,-rpath,${workshop.path('lib')}`,
     ]);
     expect(inspectProgram(program).unseen).toMatchObject([
-      { library: 'gnutls', is_captured: false, reason: expect.any(String), remedy: expect.any(String) },
+      { library: 'nss', is_captured: false, reason: expect.any(String), remedy: expect.any(String) },
     ]);
     expect(inspectProgram(workshop.path('openssl.so')).unseen).toEqual([]);
   });
