@@ -37,17 +37,40 @@ const TRANSPORTS: Readonly<Record<Transport, Partial<Parameters<typeof prepareCo
 export async function runScenario(
   scenario: Scenario,
   transport: Transport,
-  { codex, directory }: { codex: string; directory: string },
+  place: { codex: string; directory: string },
 ): Promise<Outcome> {
+  const bundles: string[] = [];
+  const { traceRoot } = await playScenario(scenario, transport, place, (command) => {
+    const bundle = join(place.directory, `outside-${bundles.length}`);
+    bundles.push(bundle);
+    return [process.execPath, agsight, 'capture', '-o', bundle, '--', ...command];
+  });
+  const isWebSocket = transport === 'WebSocket, rustls';
+  return compareBundles(
+    { scenario: scenario.name, transport },
+    { ...place, traceRoot, bundles, isWebSocket },
+  );
+}
+
+/**
+ * Plays it with Codex's own tracer on, whose bundles are then in `traceRoot`, one per root thread and process.
+ *
+ * @param wrap makes the command that runs a command of Codex.
+ */
+export async function playScenario(
+  scenario: Scenario,
+  transport: Transport,
+  { codex, directory }: { codex: string; directory: string },
+  wrap: (command: string[]) => string[],
+): Promise<{ traceRoot: string }> {
   let codexPid = (): number | undefined => undefined;
   const kill = (signal: NodeJS.Signals) => {
     const pid = codexPid();
     if (pid !== undefined) process.kill(pid, signal);
   };
-  const isWebSocket = transport === 'WebSocket, rustls';
   const server = await startMockResponses(
     script(scenario.answer, kill),
-    isWebSocket ? { webSocket: 'plain' } : {},
+    transport === 'WebSocket, rustls' ? { webSocket: 'plain' } : {},
   );
   const traceRoot = join(directory, 'inside');
   mkdirSync(traceRoot, { recursive: true });
@@ -62,11 +85,9 @@ export async function runScenario(
   writeFileSync(join(codexRun.work, 'pixel.png'), Buffer.from(PIXEL, 'base64'));
   if (scenario.inRepository) makeRepository(codexRun.work);
 
-  const bundles: string[] = [];
-  const captured = (command: string[]): ChildProcess => {
-    const bundle = join(directory, `outside-${bundles.length}`);
-    bundles.push(bundle);
-    const child = spawn(process.execPath, [agsight, 'capture', '-o', bundle, '--', ...command], {
+  const run = (command: string[]): ChildProcess => {
+    const [program = '', ...args] = wrap(command);
+    const child = spawn(program, args, {
       cwd: codexRun.work,
       env: codexRun.env,
       stdio: [scenario.appServer === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -76,21 +97,18 @@ export async function runScenario(
   };
   try {
     if (scenario.appServer !== undefined) {
-      const child = captured([codex, 'app-server']);
+      const child = run([codex, 'app-server']);
       const ended = end(child);
       await scenario.appServer(await connectAppServer(child, codexRun.work));
       child.stdin?.end();
       await ended;
     } else {
-      await runProcesses(scenario, codexRun, async (command) => await end(captured(command)));
+      await runProcesses(scenario, codexRun, async (command) => await end(run(command)));
     }
   } finally {
     await server.close();
   }
-  return compareBundles(
-    { scenario: scenario.name, transport },
-    { codex, directory, traceRoot, bundles, isWebSocket },
-  );
+  return { traceRoot };
 }
 
 async function runProcesses(
@@ -176,7 +194,7 @@ function reducedBundles(bundle: string): string[] {
 }
 
 /** Reduces a bundle with Codex itself; undefined when it refuses. */
-function referenceReducer(codex: string, directory: string): (bundle: string) => string | undefined {
+export function referenceReducer(codex: string, directory: string): (bundle: string) => string | undefined {
   const home = join(directory, 'reference');
   const temporary = join(directory, 'reference-tmp');
   for (const path of [home, temporary]) mkdirSync(path, { recursive: true });
