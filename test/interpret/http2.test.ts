@@ -1,11 +1,20 @@
 // Exchanges over HTTP/2: the streams of one connection are told apart, whatever becomes of them.
 
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EvidenceEvent } from '../../src/evidence/event.js';
 import { FLAG, FRAME, PREFACE } from '../../src/protocol/http2-frame.js';
 import { frame, literalFields } from '../support/http2-peers.js';
-import { captureEnd, captureStart, exitEvent, Records, Wire } from '../support/wire.js';
+import {
+  captureEnd,
+  captureStart,
+  evidenceOf,
+  exitEvent,
+  Records,
+  Wire,
+  wireRecording,
+} from '../support/wire.js';
 import {
   answer,
   completed,
@@ -369,4 +378,37 @@ test('what a server pushes is counted', () => {
   expect(result.anomalies).toEqual([
     { kind: 'server-push', count: 1, example: 'connection 1 of process 100, receive' },
   ]);
+});
+
+test('any damage to the evidence: nothing throws, and each bundle stays in one piece', () => {
+  const events = evidenceOf(wireRecording('agents-h2'));
+  const place = fc.nat(events.length - 1);
+  const damage = fc.record({
+    drop: fc.array(place, { maxLength: 5 }),
+    flip: fc.array(fc.tuple(place, fc.nat(16_000), fc.integer({ min: 1, max: 255 })), { maxLength: 8 }),
+    swap: fc.array(fc.tuple(place, place), { maxLength: 2 }),
+    cut: fc.nat(events.length),
+  });
+  fc.assert(
+    fc.property(damage, ({ drop, flip, swap, cut }) => {
+      const damaged = events.map((event, index) => {
+        if (event.kind !== 'tls') return event;
+        const data = Uint8Array.from(event.data);
+        for (const [at, where, bits] of flip) {
+          const byte = where % Math.max(data.length, 1);
+          if (at === index) data[byte] = (data[byte] ?? 0) ^ bits;
+        }
+        return { ...event, data };
+      });
+      for (const [a, b] of swap) {
+        const [first, second] = [damaged[a], damaged[b]];
+        if (first !== undefined && second !== undefined) [damaged[a], damaged[b]] = [second, first];
+      }
+      for (const told of interpret(damaged.filter((_, index) => !drop.includes(index) && index < cut))
+        .bundles) {
+        expect(told.events.map(({ seq }) => seq)).toEqual(told.events.map((_, index) => index + 1));
+      }
+    }),
+    { numRuns: 20 },
+  );
 });
