@@ -75,6 +75,7 @@ export class ResponsesCall {
   reader: ApiReader | undefined;
   readonly #sink: CallSink;
   readonly #anomalies: Anomalies;
+  readonly #limits: Record<keyof typeof CALL_LIMITS, number>;
   #isRequestRead = false;
   #itemChars = 0;
 
@@ -83,7 +84,9 @@ export class ResponsesCall {
     where: Where & { transport: Transport },
     sink: CallSink,
     anomalies: Anomalies,
+    limits: Record<keyof typeof CALL_LIMITS, number> = CALL_LIMITS,
   ) {
+    this.#limits = limits;
     this.head = head;
     this.transport = where.transport;
     this.pid = where.pid;
@@ -119,7 +122,7 @@ export class ResponsesCall {
     if (this.end !== undefined) return;
     if (this.reader === undefined && name !== undefined && !RELEVANT.has(name)) return;
     this.#itemChars += data.length;
-    if (this.#itemChars > CALL_LIMITS.itemChars) {
+    if (this.#itemChars > this.#limits.itemChars) {
       this.#anomalies.add('body-over-limit', `${this.where}, response`);
       this.lost();
       return;

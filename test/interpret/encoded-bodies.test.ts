@@ -3,6 +3,8 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, constants as zlib } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { EvidenceEvent, TlsEvent } from '../../src/evidence/event.js';
+import { Anomalies } from '../../src/interpret/anomalies.js';
+import { ResponsesCall } from '../../src/interpret/responses-call.js';
 import { storedZstd } from '../support/content-encoder.js';
 import { captureEnd, captureStart, exitEvent, Wire } from '../support/wire.js';
 import {
@@ -189,4 +191,25 @@ describe('a response of many megabytes', () => {
     );
     expect(result.exchanges.map(({ call }) => call?.usage)).toEqual([undefined]);
   });
+});
+
+test('of a response that never ends, no more is kept than the limit', () => {
+  const anomalies = new Anomalies();
+  const ended: string[] = [];
+  let items = 0;
+  const sink = {
+    requested: () => {},
+    item: () => {
+      items += 1;
+    },
+    ended: (_: ResponsesCall, { kind }: { kind: string }) => ended.push(kind),
+  };
+  const where = { pid: 1, connection: 1n, timeNs: 0n, transport: 'http' as const };
+  const head = { method: 'POST', target: '/v1/responses', headers: [] };
+  const call = new ResponsesCall(head, where, sink, anomalies, { itemChars: 1000 });
+  call.requested(undefined, 0n);
+  const event = JSON.stringify(done(answer('x'.repeat(300))));
+  for (let count = 0; count < 10; count += 1) call.event(undefined, event, 0n);
+  expect([items, ended, call.items]).toEqual([2, ['unknown'], []]);
+  expect(anomalies.list().map(({ kind }) => kind)).toEqual(['body-over-limit', 'incomplete-response']);
 });

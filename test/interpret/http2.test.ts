@@ -191,6 +191,22 @@ describe('streams', () => {
   });
 });
 
+test('a response to nothing is not given to the same stream of another connection', () => {
+  const [sendA, sendB] = [new Records(1, 'send'), new Records(2, 'send')];
+  const receiveA = new Records(3, 'receive');
+  const other = { threadId: OTHER_THREAD, turnId: OTHER_TURN, inferenceCallId: 'call-2' };
+  const { result } = interpret(
+    capture(
+      ...sendA.content(Buffer.concat([opening, ask(1)]), ms(10)),
+      ...receiveA.content(Buffer.concat([settings, reply(1, created(), completed())]), ms(20)),
+      ...sendB.content(Buffer.concat([opening, ask(3, other)]), ms(30)),
+      ...receiveA.content(reply(3, created('resp_x'), completed('resp_x')), ms(40)),
+    ),
+  );
+  expect(result.exchanges.map(({ call }) => call?.responseId)).toEqual(['resp_1', undefined]);
+  expect(result.anomalies.map(({ kind }) => kind)).toEqual(['unpaired-message']);
+});
+
 describe('endings', () => {
   test('a stream that the server resets has failed', () => {
     const { told } = interpretOne(
