@@ -207,11 +207,11 @@ export class KernelProgram {
   watchNames(heads: readonly Uint8Array[], options: FollowOptions = {}): void {
     if (heads.length > maxNames) throw new RangeError(`more than ${maxNames} names`);
     for (const [index, head] of heads.entries()) {
-      const name = Buffer.alloc(16 + 16);
+      const name = Buffer.alloc(8 + 16 + 16);
       name.writeUInt32LE(1, 0);
       name.writeUInt32LE(flagsOf(options), 4);
-      name.writeUInt32LE(head.length, 8);
-      name.set(head, 16);
+      name.set(head, 8);
+      name.fill(0xff, 24, 24 + head.length);
       this.#shim.setElement(
         this.#session,
         this.#map('names'),

@@ -74,8 +74,9 @@ struct {
 struct watched_name {
 	__u32 is_used;
 	__u32 flags; /* of the processes that it stands for */
-	__u64 length;
-	char head[16];
+	/* The 16 bytes of a name that begins so, and which of their bits count. */
+	__u64 head[2];
+	__u64 mask[2];
 };
 
 struct {

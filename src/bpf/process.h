@@ -141,19 +141,16 @@ static long copy_variable(__u32 index, struct walk_pointer *pointer)
 static __always_inline struct process *find_by_name(__u32 pid)
 {
 	struct process process = { .root_pid = pid };
-	char name[16] = {};
+	__u64 name[2] = {};
 
 	bpf_get_current_comm(name, sizeof(name));
 	for (__u32 i = 0; i < MAX_NAMES; i++) {
 		__u32 key = i;
 		struct watched_name *watched = bpf_map_lookup_elem(&names, &key);
-		__u32 differs = 0;
 
 		if (!watched || !watched->is_used)
 			return 0;
-		for (__u32 j = 0; j < sizeof(name); j++)
-			differs |= j < watched->length && name[j] != watched->head[j];
-		if (differs)
+		if ((name[0] ^ watched->head[0]) & watched->mask[0] || (name[1] ^ watched->head[1]) & watched->mask[1])
 			continue;
 		process.flags = watched->flags;
 		if (bpf_map_update_elem(&processes, &pid, &process, BPF_ANY)) {
