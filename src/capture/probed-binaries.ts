@@ -9,6 +9,7 @@ import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { tlsLibraries } from './event-assembler.js';
+import { inspectOnce } from './inspection-cache.js';
 
 export interface ProbedBinary {
   /** The path as the processes know it. */
@@ -113,7 +114,9 @@ export class ProbedBinaries {
     const key = identity(path);
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
-    const report = inspectBinary(path, { order: ['table', 'symbol', 'pattern'] });
+    const report = inspectOnce(path, (file) =>
+      inspectBinary(file, { order: ['table', 'symbol', 'pattern'] }),
+    );
     this.#reports.set(key, report);
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);
