@@ -1,0 +1,176 @@
+// The commands on evidence that was written for the test: formats, exit codes, and what may reach a terminal.
+
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EvidenceWriter, type RecordedEvent } from '../../src/evidence/writer.js';
+import { type Column, tableNames, tables } from '../../src/governance/columns.js';
+import { exec, exit, fileIo, fileOp, fork } from './events.js';
+
+const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
+const fixture = fileURLToPath(new URL('../fixtures/demo/bundle', import.meta.url));
+const token = `sk-live-${'a1b2c3d4'.repeat(4)}`;
+const ids = { CODEX_THREAD_ID: 'thread-1', CODEX_TOOL_CALL_ID: 'call_x' };
+let bundle: string;
+
+beforeEach(() => {
+  bundle = join(mkdtempSync(join(tmpdir(), 'agsight-events-')), 'bundle');
+  mkdirSync(bundle);
+});
+
+afterEach(() => rmSync(join(bundle, '..'), { recursive: true, force: true }));
+
+const start: RecordedEvent = {
+  kind: 'capture-start',
+  ...{ pid: 0, tid: 0, comm: '', timeNs: 0n, rootPid: 0 },
+  formatVersion: 1,
+  agsightVersion: '0.0.0',
+  hostname: 'host',
+  kernel: '6.0',
+  arch: 'x86_64',
+  bootId: '',
+  monotonicNs: 0n,
+  realtimeNs: 0n,
+  salt: new Uint8Array(32),
+  targetPids: [10],
+  command: [],
+  recorded: [],
+};
+
+function write(...events: RecordedEvent[]): void {
+  const writer = new EvidenceWriter(bundle);
+  for (const event of [start, ...events]) writer.append(event);
+  writer.end({ ...start, kind: 'capture-end', reason: 'target-exit' });
+  writer.close();
+}
+
+const story: RecordedEvent[] = [
+  fork(20, 10),
+  exec(20, ['bash', '-c', `curl -H "Authorization: Bearer ${token}" https://host`], ids, 5),
+  fileOp({ at: 10, end: 12, pid: 20, path: '/work/a "b",\u001b[2Jc\nd.txt', wantedMode: 0o644 }),
+  fileIo({ at: 20, end: 30, pid: 20 }),
+  fileOp({ at: 40, pid: 20, operation: 'chown', errno: 1, ownerUid: 0, ownerGid: 4_294_967_295 }),
+  { ...exit(20, 3), timeNs: 60_000n },
+];
+
+function run(...args: string[]): Promise<{ status: unknown; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [agsight, ...args], (error, stdout, stderr) =>
+      resolve({ status: error === null ? 0 : error.code, stdout, stderr }),
+    );
+  });
+}
+
+const lines = (text: string) => text.trimEnd().split('\n');
+
+test('ndjson has the columns of the DDL in their order, json the same rows', async () => {
+  write(...story);
+  const { stdout: ddl } = await run('events', '--ddl');
+  for (const table of tableNames) {
+    const { stdout } = await run('events', bundle, '--table', table, '--format', 'ndjson');
+    const rows = stdout === '' ? [] : lines(stdout).map((line) => JSON.parse(line));
+    const columns: readonly Column[] = tables[table];
+    for (const row of rows) expect(Object.keys(row)).toEqual(columns.map(({ name }) => name));
+    const [statement = ''] = ddl.split(`IF NOT EXISTS ${table}_event (`)[1]?.split(';') ?? [];
+    expect([...statement.matchAll(/^ {2}`(\w+)`/gm)].map(([, name]) => name)).toEqual([
+      ...columns.map(({ name }) => name),
+      'at',
+    ]);
+    if (table !== 'file_mgmt') continue;
+    expect(JSON.parse((await run('events', bundle, '--table', table, '--json')).stdout)).toEqual(rows);
+  }
+});
+
+test('a row tells times in microseconds, the result, and the call', async () => {
+  write(...story);
+  const { stdout } = await run('events', bundle, '--table', 'file_mgmt', '--format', 'ndjson');
+  const [, chown] = lines(stdout).map((line) => JSON.parse(line));
+  expect(chown).toMatchObject({
+    ...{ time: 40, start_time: 40, end_time: 40, event_type: 'chown', errno: 1, pid: 20, root_pid: 10 },
+    ...{
+      file_dir: '/work/',
+      file_name: 'a.txt',
+      target_uid: 0,
+      target_gid: 4_294_967_295,
+      target_mode: null,
+    },
+    ...{ codex_thread_id: 'thread-1', tool_call_id: 'call_x', attribution: 'environment' },
+  });
+});
+
+test('csv quotes what needs it', async () => {
+  write(...story);
+  const { stdout } = await run('events', bundle, '--table', 'file_mgmt', '--format', 'csv');
+  expect(stdout).toContain(',"a ""b"",\u001b[2Jc\nd.txt",');
+  const processes = await run('events', bundle, '--table', 'proc_ops', '--format', 'csv');
+  expect(processes.stdout).toMatch(/,"\[""bash"",""-c"",/);
+});
+
+test('no secret leaves the evidence, no control sequence reaches a terminal', async () => {
+  write(...story);
+  for (const args of [
+    ['--table', 'proc_ops'],
+    ['--table', 'proc_ops', '--format', 'ndjson'],
+    ['--by', 'tool-call'],
+    ['--by', 'tool-call', '--json'],
+  ]) {
+    const { stdout } = await run('events', bundle, ...args);
+    expect(stdout).not.toContain(token);
+    expect(stdout).toContain('Bearer [redacted:');
+  }
+  for (const args of [
+    ['--table', 'file_mgmt'],
+    ['--by', 'tool-call'],
+  ]) {
+    expect((await run('events', bundle, ...args)).stdout).not.toContain('\u001b');
+  }
+});
+
+test('a tool call that only the environment knows is told all the same', async () => {
+  write(...story);
+  const { stdout } = await run('events', bundle, '--by', 'tool-call', '--json');
+  expect(JSON.parse(stdout)).toMatchObject([
+    {
+      ...{ tool_call_id: 'call_x', codex_thread_id: 'thread-1', tool: null, started_at: null },
+      processes: [{ pid: 20, exit_code: 3, attribution: 'environment' }],
+      files: [
+        { event_type: 'create' },
+        { event_type: 'write', bytes: 10 },
+        { event_type: 'chown', errno: 1 },
+      ],
+    },
+  ]);
+});
+
+test('lost events and damage make the exit code 3', async () => {
+  write(...story);
+  expect((await run('events', bundle, '--table', 'file_agg')).status).toBe(0);
+  rmSync(join(bundle, 'evidence'), { recursive: true });
+  write(...story, { ...start, kind: 'loss', counters: { operation_ring_full: 2 }, processes: [] });
+  for (const args of [
+    ['--table', 'file_agg'],
+    ['--by', 'tool-call'],
+  ]) {
+    expect((await run('events', bundle, ...args)).status).toBe(3);
+  }
+});
+
+test('a bundle of Codex itself is shown without what a capture would add', async () => {
+  cpSync(fixture, bundle, { recursive: true });
+  const { status, stdout } = await run('show', bundle);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/prompt\n +│ Count the words[^]*tool exec_command call_mock_1[^]*answer\n/);
+  expect(await run('events', bundle, '--table', 'file_agg')).toMatchObject({ status: 1, stdout: '' });
+});
+
+test('what is asked for wrongly is refused in one line', async () => {
+  write();
+  for (const args of [[bundle], ['--table', 'file_agg'], [bundle, '--table', 'files']]) {
+    const { status, stderr } = await run('events', ...args);
+    expect({ status, lines: lines(stderr).length }).toEqual({ status: 2, lines: 1 });
+  }
+  expect((await run('show', bundle)).stderr).toMatch(/holds no interpreted run \(run agsight reduce/);
+});

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { Processes } from '../../src/governance/processes.js';
+import { ToolCalls } from '../../src/governance/tool-calls.js';
+import { exec, exit, fileIo, fork } from './events.js';
+
+const thread = 'thread-1';
+const ids = { CODEX_THREAD_ID: thread, CODEX_TOOL_CALL_ID: 'call_1' };
+const causeAt = (processes: Processes, pid: number) => processes.causeOf(fileIo({ at: 0, pid }));
+
+test('a process names its tool call itself; who it forks has it by ancestry, who it starts by its environment', () => {
+  const processes = new Processes(new ToolCalls([]));
+  processes.push(fork(20, 10));
+  processes.push(exec(20, ['bash'], ids));
+  processes.push(fork(21, 20));
+  expect(causeAt(processes, 10)).toEqual({ threadId: null, callId: null, by: null });
+  expect(causeAt(processes, 20)).toEqual({ threadId: thread, callId: 'call_1', by: 'environment' });
+  expect(causeAt(processes, 21)).toEqual({ threadId: thread, callId: 'call_1', by: 'ancestry' });
+  processes.push(exec(21, ['ls'], ids));
+  expect(causeAt(processes, 21).by).toBe('environment');
+  // `env -i` takes the variables away, not the descent.
+  processes.push(fork(22, 21));
+  processes.push(exec(22, ['env'], {}));
+  expect(causeAt(processes, 22)).toEqual({ threadId: thread, callId: 'call_1', by: 'ancestry' });
+});
+
+test('a pid that comes again inherits nothing', () => {
+  const processes = new Processes(new ToolCalls([]));
+  processes.push(exec(20, ['bash'], ids));
+  processes.push(exit(20));
+  expect(causeAt(processes, 20).callId).toBeNull();
+  processes.push(exec(20, ['bash'], ids));
+  // The end of the first one was lost.
+  processes.push(fork(20, 10));
+  expect(causeAt(processes, 20).callId).toBeNull();
+});
+
+test('a fork runs what its parent runs, an exit tells what the process ran last', () => {
+  const processes = new Processes(new ToolCalls([]));
+  processes.push(exec(20, ['bash', '-c', 'a']));
+  expect(processes.push(fork(21, 20))).toMatchObject({ argv: ['bash', '-c', 'a'], parentPid: 20 });
+  processes.push(exec(21, ['true', 'x']));
+  expect(processes.push(exit(21))).toMatchObject({ argv: ['true', 'x'], execPath: 'true' });
+});
+
+test('the file that an agent keeps of a thread names the thread', () => {
+  const processes = new Processes(new ToolCalls([]));
+  const id = '01a1f9d6-92e4-7973-a996-dcb18dde5e3e';
+  const path = `/home/sessions/rollout-2026-11-20T16-42-31-${id}.jsonl`;
+  expect(processes.causeOf(fileIo({ at: 0 }), path)).toEqual({ threadId: id, callId: null, by: null });
+});
