@@ -162,7 +162,7 @@ test('a bundle of Codex itself is shown without what a capture would add', async
   cpSync(fixture, bundle, { recursive: true });
   const { status, stdout } = await run('show', bundle);
   expect(status).toBe(0);
-  expect(stdout).toMatch(/prompt\n +│ Count the words[^]*tool exec_command call_mock_1[^]*answer\n/);
+  expect(stdout).toMatch(/prompt\n +│ Count the words[\s\S]*tool exec_command call_mock_1[\s\S]*answer\n/);
   expect(await run('events', bundle, '--table', 'file_agg')).toMatchObject({ status: 1, stdout: '' });
 });
 
