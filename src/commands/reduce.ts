@@ -14,7 +14,7 @@ interface Options {
 /** What became of one bundle. */
 interface Outcome {
   bundle: string;
-  result?: ReduceResult;
+  result?: Omit<ReduceResult, 'state'>;
   error?: AgsightError;
 }
 
@@ -69,12 +69,14 @@ async function run(
   for (const outcome of found) {
     if (outcome.error !== undefined) continue;
     try {
-      outcome.result = await reduceBundle(outcome.bundle, {
+      // Of many bundles the states are not kept.
+      const { state: _, ...result } = await reduceBundle(outcome.bundle, {
         output: toStdout ? process.stdout : output,
         strict,
         signal,
         onProgress: display?.update,
       });
+      outcome.result = result;
     } catch (error) {
       outcome.error = await failureOf(error);
     } finally {

@@ -6,15 +6,22 @@ import type { Writable } from 'node:stream';
 import { AgsightError } from '../errors.js';
 import { Rejection } from '../trace/rejection.js';
 import { type Anomaly, type Replay, type ReplayProgress, replayBundle } from './replay.js';
+import type { ReducedState } from './state.js';
 import { prettyJson, stateText, writeTo, writeWhole } from './state-writer.js';
 
 const STATE_FILE = 'state.json';
 const ANOMALIES_FILE = 'anomalies.json';
 
 export interface ReduceOptions {
-  /** Where to write the state; `state.json` in the bundle by default. To a stream it goes as it is made. */
-  output?: string | Writable | undefined;
-  /** Behave like the reference: the first fault ends it, and nothing is written. */
+  /**
+   * Where to write the state; `state.json` in the bundle by default. To a stream it goes as it is made; with null
+   * nothing is written.
+   */
+  output?: string | Writable | null | undefined;
+  /**
+   * Behave like the reference: the first fault ends it, and nothing is written. A file that an earlier run has
+   * written in the place of the output is taken away then, because it would pass for the result.
+   */
   strict?: boolean | undefined;
   /** Ends it as soon as it can: what is thrown then is the signal's reason, and an older state stays as it is. */
   signal?: AbortSignal | undefined;
@@ -26,7 +33,9 @@ export type ReduceProgress = ReplayProgress | { doing: 'writing'; chars: number 
 
 export interface ReduceResult {
   bundle: string;
-  /** `-` when the state went to a stream. */
+  /** What was reduced, field by field in state.ts. Its maps are in the order of the events, not of the file. */
+  state: ReducedState;
+  /** `-` when the state went to no file. */
   statePath: string;
   /** Nothing was wrong with the bundle. */
   complete: boolean;
@@ -66,12 +75,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
  */
 export async function reduceBundle(dir: string, options: ReduceOptions = {}): Promise<ReduceResult> {
   const { output = join(dir, STATE_FILE), signal } = options;
-  const { state, anomalies } = await replay(dir, options);
+  const { state, anomalies } = await replay(dir, options, output);
   const text = reported(stateText(state), options);
   if (typeof output === 'string') {
     await writeWhole(output, text, signal);
     await writeAnomalies(join(dirname(output), ANOMALIES_FILE), anomalies);
-  } else {
+  } else if (output !== null) {
     await writeTo(output, text, signal);
   }
   const counts: Record<string, number> = {};
@@ -80,6 +89,7 @@ export async function reduceBundle(dir: string, options: ReduceOptions = {}): Pr
   }
   return {
     bundle: dir,
+    state,
     statePath: typeof output === 'string' ? output : '-',
     complete: anomalies.length === 0,
     recordingComplete: state.recording_complete ?? state.ended_at_unix_ms !== null,
@@ -114,11 +124,19 @@ async function anomaliesBefore(path: string): Promise<unknown[]> {
   }
 }
 
-async function replay(dir: string, options: ReduceOptions): Promise<Replay> {
+async function replay(dir: string, options: ReduceOptions, output: ReduceOptions['output']): Promise<Replay> {
   try {
     return await replayBundle(dir, options);
   } catch (error) {
-    if (error instanceof Rejection) throw new BundleRejected(dir, error);
-    throw error;
+    if (!(error instanceof Rejection)) throw error;
+    if (options.strict === true && typeof output === 'string') await takeAway(output, error);
+    throw new BundleRejected(dir, error);
   }
+}
+
+/** A directory that is no bundle has no result that an older one could pass for. */
+async function takeAway(output: string, { code }: Rejection): Promise<void> {
+  if (code === 'manifest-unreadable') return;
+  await rm(output, { force: true });
+  await writeAnomalies(join(dirname(output), ANOMALIES_FILE), []);
 }

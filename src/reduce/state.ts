@@ -1,4 +1,4 @@
-// The reduced graph of one rollout, as state.json holds it: types only. The order of the members is the
+// The reduced graph of one rollout, as state.json holds it: types only, after the model of Codex's own reducer. The order of the members is the
 // order in the file. Maps are keyed by id and written sorted by the UTF-8 bytes of the key.
 //
 // Times are milliseconds since the Unix epoch. A `seq` is the number of the event in the log; it orders
@@ -79,7 +79,7 @@ export type AgentOrigin =
     };
 
 /** One activation of a thread; not a pair of messages. */
-interface CodexTurn {
+export interface CodexTurn {
   codex_turn_id: string;
   thread_id: string;
   execution: ExecutionWindow;
@@ -228,7 +228,7 @@ export interface ToolCall {
 }
 
 /** A process with a terminal. Its end is not recorded. */
-interface TerminalSession {
+export interface TerminalSession {
   terminal_id: string;
   thread_id: string;
   created_by_operation_id: string;
@@ -280,14 +280,14 @@ export interface TerminalResult {
 }
 
 /** The conversation items through which a model saw the operation. */
-interface TerminalObservation {
+export interface TerminalObservation {
   call_item_ids: string[];
   output_item_ids: string[];
   source: 'direct_tool_call' | 'code_cell_output';
 }
 
 /** The point where a thread's history was replaced by a shorter one. */
-interface Compaction {
+export interface Compaction {
   compaction_id: string;
   thread_id: string;
   codex_turn_id: string;
@@ -299,7 +299,7 @@ interface Compaction {
 }
 
 /** One request to the provider for a shorter history. */
-interface CompactionRequest {
+export interface CompactionRequest {
   compaction_request_id: string;
   compaction_id: string;
   thread_id: string;

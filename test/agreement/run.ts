@@ -194,7 +194,7 @@ function reducedBundles(bundle: string): string[] {
 }
 
 /** Reduces a bundle with Codex itself; undefined when it refuses. */
-export function referenceReducer(codex: string, directory: string): (bundle: string) => string | undefined {
+function referenceReducer(codex: string, directory: string): (bundle: string) => string | undefined {
   const home = join(directory, 'reference');
   const temporary = join(directory, 'reference-tmp');
   for (const path of [home, temporary]) mkdirSync(path, { recursive: true });

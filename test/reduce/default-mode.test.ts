@@ -26,12 +26,13 @@ function withLog(text: string): PackedBundle {
   return { ...exec, files: { ...exec.files, 'trace.jsonl': text } };
 }
 
-async function reduce(bundle: PackedBundle): Promise<ReduceResult & { state: string }> {
+async function reduce(bundle: PackedBundle): Promise<Omit<ReduceResult, 'state'> & { state: string }> {
   const result = await reduceBundle(unpackBundle(bundle, join(dir, `${unpacked++}`)));
   return { ...result, state: readFileSync(result.statePath, 'latin1') };
 }
 
-const codes = ({ anomalies }: ReduceResult) => anomalies.map(({ line, code }) => [line, code]);
+const codes = ({ anomalies }: Pick<ReduceResult, 'anomalies'>) =>
+  anomalies.map(({ line, code }) => [line, code]);
 const withoutEnd = exec.state?.replace('"recording_complete": true', '"recording_complete": false');
 
 test('a whole bundle leaves a state and no anomalies', async () => {
