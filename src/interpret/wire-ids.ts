@@ -28,7 +28,9 @@ export function wireIds(head: RequestHead, body: JsonObject): WireIds {
   const metadata = (key: string) => firstSet([stringAt(turnMetadata, key), stringAt(clientMetadata, key)]);
   const subagent = header('x-openai-subagent') ?? stringAt(clientMetadata, 'x-openai-subagent');
   return {
-    threadId: header('thread-id', 'thread_id') ?? metadata('thread_id') ?? header('conversation_id'),
+    // Before 0.130 a thread had no id beside that of its session, which was its own.
+    threadId:
+      header('thread-id', 'thread_id') ?? metadata('thread_id') ?? header('conversation_id', 'session_id'),
     sessionId: header('session-id', 'session_id') ?? metadata('session_id'),
     turnId: metadata('turn_id'),
     inferenceCallId: header('x-codex-inference-call-id'),

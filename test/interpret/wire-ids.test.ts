@@ -45,6 +45,15 @@ test('the underscores of 0.130', () => {
   });
 });
 
+test('the session of 0.116 and 0.120 is the thread', () => {
+  const metadata = JSON.stringify({ session_id: 'own', turn_id: 'turn', sandbox: 'none' });
+  expect(ids({ session_id: 'own', 'x-codex-turn-metadata': metadata })).toMatchObject({
+    threadId: 'own',
+    sessionId: 'own',
+    turnId: 'turn',
+  });
+});
+
 test('the body alone, as in a message without header fields', () => {
   expect(ids({}, { 'x-codex-turn-metadata': turnMetadata })).toMatchObject(all);
   expect(
