@@ -44,6 +44,16 @@ export class Agents {
     this.#acts.push({ threadId, run, output, atNs });
   }
 
+  /** Whether another agent has interrupted `agent` or closed it. */
+  interrupted(agent: Thread): boolean {
+    const tree = new AgentTree([...this.#rollout.threads]);
+    return this.#acts.some(({ threadId, run }) => {
+      if (run.kind.type !== 'close_agent') return false;
+      const sender = tree.byId(threadId);
+      return sender !== undefined && tree.named(sender, stringAt(run.args, 'target') ?? '') === agent;
+    });
+  }
+
   received(threadId: string, item: JsonObject, atNs: bigint): void {
     const content = Array.isArray(item.content) ? item.content : [];
     const text = content.length === 1 ? stringAt(content[0], 'text') : undefined;

@@ -47,8 +47,8 @@ export class Connections {
   /** A socket was closed: what was under way on it, or on the TLS connection that it carried, ends. */
   closed({ connection, carries, endedBy, errno, timeNs }: SocketEvent): void {
     const isPlain = carries === 0n;
-    // The end of a TLS connection is told within it: what comes from outside is no end that can be relied on.
-    const byServer: Close = isPlain && errno === 0 ? 'seen' : 'broken';
+    // The end of a TLS connection is told within it, and a server that was told so may close before its client does.
+    const byServer: Close = !isPlain ? 'unsure' : errno === 0 ? 'seen' : 'broken';
     const close = endedBy === 'there' ? byServer : 'unseen';
     const keys = isPlain ? [`${connection}`] : [`${carries}`, `${carries} receive`];
     for (const key of keys) this.#channels.get(key)?.finish({ ended: true, timeNs, close });

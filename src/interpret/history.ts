@@ -1,11 +1,14 @@
 // The history of a thread: which items have become part of it, and what a request that continues a response stands for.
 
 import type { RawEventPayload } from '../trace/raw-event.js';
-import { type JsonObject, stringAt } from './json.js';
+import { arrayAt, type JsonObject, stringAt } from './json.js';
 import { isComputedId } from './model-item.js';
 import type { CallRequest } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import type { Place } from './timeline.js';
+
+/** How Codex tells the model that it was interrupted. */
+const TURN_ABORTED = '<turn_aborted>';
 
 export class History {
   readonly #rollout: Rollout;
@@ -31,6 +34,13 @@ export class History {
     this.#last = { responseId, items };
   }
 
+  /** Whether new items say that a person has ended the turn before. */
+  isInterrupted(input: readonly unknown[]): boolean {
+    return input.some(
+      (item) => !this.#known.has(stringAt(item, 'id') ?? '') && messageText(item).startsWith(TURN_ABORTED),
+    );
+  }
+
   /** Items that entered the history without being accepted now. */
   know(items: readonly unknown[]): void {
     for (const item of items) this.#known.add(stringAt(item, 'id') ?? '');
@@ -48,4 +58,8 @@ export class History {
     }
     this.#rollout.event(atNs, accepted, this.#threadId, turnId, place);
   }
+}
+
+function messageText(item: unknown): string {
+  return stringAt(arrayAt(item, 'content')?.[0], 'text') ?? '';
 }

@@ -94,7 +94,8 @@ export class HttpCallObserver implements ExchangeObserver {
     this.#stream = undefined;
     this.#responseText.drop();
     if (call.end !== undefined) return;
-    if (this.#responseBody === undefined) {
+    if (end.how === 'unsure') call.cut('unsure');
+    else if (this.#responseBody === undefined) {
       call.ended({ kind: 'http-error', error: 'stream was reset before its response' });
     } else if (this.#hasGap || end.how === 'damaged') call.lost();
     else if (end.how === 'cut') call.cut();

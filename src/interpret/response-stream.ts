@@ -6,6 +6,7 @@ import {
   type Http1Decoder,
   type Http1Handler,
   type MessageEnd,
+  OPEN_MESSAGE,
   responseDecoder,
   startsWithResponse,
 } from '../protocol/http1.js';
@@ -65,7 +66,8 @@ export class ResponseStream extends Direction {
   override finish(close: Close = 'unseen'): void {
     const isFirst = !this.isFinished;
     super.finish(close);
-    if (close !== 'unseen' && isFirst) this.#partner?.unanswered(NO_MESSAGE);
+    if (close === 'unseen' || !isFirst) return;
+    this.#partner?.unanswered({ ...NO_MESSAGE, how: OPEN_MESSAGE[close] });
   }
 
   /** The first frame of a server are its settings. */

@@ -71,6 +71,8 @@ export class ResponsesCall {
   /** Finished output items, as the client will echo them. */
   items: JsonObject[] = [];
   end: CallEnd | undefined;
+  /** Its connection ended before, and it may have been the server that ended it. */
+  isPerhapsBroken = false;
   /** Of an API other than the Responses API. */
   reader: ApiReader | undefined;
   readonly #sink: CallSink;
@@ -157,8 +159,9 @@ export class ResponsesCall {
     if (this.end === undefined) this.ended({ kind: 'failed', error: why });
   }
 
-  /** The connection ended first: how it would have gone on is not known. */
-  cut(): void {
+  /** The connection ended first: how it would have gone on is not known, nor if `unsure` whether the server ended it. */
+  cut(by: 'unsure' | 'client' = 'client'): void {
+    this.isPerhapsBroken = by === 'unsure';
     if (this.end === undefined) this.#applyAll(this.reader?.end() ?? []);
   }
 

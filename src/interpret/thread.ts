@@ -70,8 +70,11 @@ export class Thread {
     const at = call.startedNs;
     const isFirst = this.#runs.length === 0;
     const run = this.#run(call);
+    const before = [...this.#turns.values()].at(-1);
     const turn = this.#turn(turnId, at, run);
     if (turn === undefined) return;
+    if (before !== undefined && before !== turn)
+      before.isInterrupted = this.#history.isInterrupted(request.input);
     for (const earlier of turn.inferences) {
       if (earlier.ended === undefined) earlier.supersededNs ??= at;
     }
@@ -121,8 +124,9 @@ export class Thread {
     const turns = [...this.#turns.values()];
     for (const [index, turn] of turns.entries()) {
       const boundary = boundaryOf(turn, turns[index + 1]);
+      const isInterrupted = turn.isInterrupted || this.#rollout.agents.interrupted(this);
       for (const inference of turn.inferences) {
-        const ending = inferenceEnding(inference, boundary);
+        const ending = inferenceEnding(inference, boundary, isInterrupted);
         if (ending !== undefined) this.#inferences.breakOff(turn, inference, ending);
       }
       const ending = turnEnding(turn, boundary);
@@ -193,7 +197,7 @@ export class Thread {
     if (!this.#rollout.claim('turn', id)) return undefined;
     const turn: Turn = {
       ...{ id, startedNs: at, run, inferences: [] },
-      ...{ compaction: undefined, endedNs: undefined, isResultTold: false },
+      ...{ compaction: undefined, endedNs: undefined, isInterrupted: false, isResultTold: false },
     };
     this.#turns.set(id, turn);
     this.#event(at, turn, { type: 'codex_turn_started', codex_turn_id: id, thread_id: this.id });

@@ -37,6 +37,8 @@ export interface Turn {
   compaction: { startedNs: bigint; ended: 'completed' | 'failed' | undefined; endNs: bigint } | undefined;
   /** Undefined until its end is among the events. */
   endedNs: bigint | undefined;
+  /** A person has ended it, as the next request of the thread says. */
+  isInterrupted: boolean;
   /** An agent above has been told what came of it. */
   isResultTold: boolean;
 }
@@ -77,10 +79,14 @@ const CANCELLED_BY: Readonly<Record<Boundary['by'], string>> = {
   signal: 'process was killed before the final event of the response',
 };
 
-/** Undefined when the inference has ended already, still runs, or lost the bytes that would tell. */
+/**
+ * Undefined when the inference has ended already, still runs, or lost the bytes that would tell. `isInterrupted` when a
+ * person or another agent is known to have ended the turn.
+ */
 export function inferenceEnding(
   inference: Inference,
   boundary: Boundary | undefined,
+  isInterrupted: boolean,
 ): InferenceEnding | undefined {
   const { call, supersededNs } = inference;
   if (inference.ended !== undefined || call.end?.kind === 'unknown') return undefined;
@@ -93,6 +99,14 @@ export function inferenceEnding(
     return { status: 'failed', timeNs: supersededNs, why, place: 'before' };
   }
   if (boundary === undefined) return undefined;
+  if (call.isPerhapsBroken && boundary.by !== 'signal' && !isInterrupted) {
+    return {
+      status: 'failed',
+      timeNs: call.lastNs,
+      why: 'connection closed without a final event',
+      place: 'at',
+    };
+  }
   const place = boundary.by === 'next turn' ? 'before' : 'at';
   return { status: 'cancelled', timeNs: boundary.timeNs, why: CANCELLED_BY[boundary.by], place };
 }

@@ -27,17 +27,28 @@ export const HTTP1_LIMITS = {
 export interface MessageEnd {
   /**
    * `whole` with every byte known; `damaged` when some are missing or malformed; `cut` when the connection ended first;
-   * `aborted` when the sender gave it up.
+   * `aborted` when the sender gave it up, `unsure` when the sender or the receiver did.
    */
-  how: 'whole' | 'damaged' | 'cut' | 'aborted';
+  how: 'whole' | 'damaged' | 'cut' | 'aborted' | 'unsure';
   /** Bytes of the body that fell into gaps, as far as the framing tells. */
   missingBytes: number;
   /** Fields after a chunked body. */
   trailers: HeaderFields;
 }
 
-/** How a connection ended: its sender said so, its sender was gone before, or nobody knows, or nobody cares any more. */
-export type Close = 'seen' | 'broken' | 'unseen';
+/**
+ * How a connection ended: its sender said so, its sender was gone before, or nobody knows, or nobody cares any more. Under
+ * TLS the sender may have been the first to go only because the receiver had asked for it (`unsure`).
+ */
+export type Close = 'seen' | 'broken' | 'unsure' | 'unseen';
+
+/** What becomes of a message that is open when its connection ends so. */
+export const OPEN_MESSAGE: Readonly<Record<Close, MessageEnd['how']>> = {
+  seen: 'aborted',
+  broken: 'aborted',
+  unsure: 'unsure',
+  unseen: 'cut',
+};
 
 export interface Http1Handler<Head> {
   head(head: Head): void;
@@ -180,7 +191,7 @@ export class Http1Decoder<Head> {
    */
   finish(close: Close = 'unseen'): void {
     const isWhole = close === 'seen' && this.#state === 'open-body';
-    if (this.#inMessage()) this.#end(isWhole ? 'whole' : close === 'unseen' ? 'cut' : 'aborted');
+    if (this.#inMessage()) this.#end(isWhole ? 'whole' : OPEN_MESSAGE[close]);
     this.#state = 'upgraded';
   }
 

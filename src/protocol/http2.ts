@@ -6,7 +6,7 @@
 import type { ByteSink } from './byte-stream.js';
 import { GrowingBuffer } from './growing-buffer.js';
 import { type HeaderBlock, HpackDecoder } from './hpack.js';
-import type { Close, LossReason, MessageEnd } from './http1.js';
+import { type Close, type LossReason, type MessageEnd, OPEN_MESSAGE } from './http1.js';
 import { field, type HeaderFields, type RequestHead, type ResponseHead } from './http1-head.js';
 import {
   FLAG,
@@ -162,8 +162,7 @@ export class Http2Decoder<Head> implements ByteSink {
 
   /** The connection is over, and with it the messages that are still open. */
   finish(close: Close = 'unseen'): void {
-    for (const stream of [...this.#messages.keys()])
-      this.#end(stream, close === 'unseen' ? 'cut' : 'aborted');
+    for (const stream of [...this.#messages.keys()]) this.#end(stream, OPEN_MESSAGE[close]);
     this.#state = 'over';
   }
 
