@@ -112,6 +112,32 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 	}
 }
 
+struct call_arguments {
+	__u64 values[6];
+};
+
+/*
+ * Reads the arguments of a call from the registers of its caller; returns 0 where there are none that can be used. A
+ * function of its own, so that on_call() does not hold the registers while it calls others: Linux 6.1 grants all frames
+ * 512 bytes together.
+ */
+static __noinline int read_arguments(const void *from, __u64 number, struct call_arguments *arguments)
+{
+	struct call_registers registers;
+
+	if (bpf_probe_read_kernel(&registers, sizeof(registers), from))
+		return 0;
+	if (IS_32_BIT(&registers, number)) {
+		count(COUNTER_32_BIT_CALLS);
+		return 0;
+	}
+
+	__u64 values[] = CALL_ARGUMENTS(&registers);
+
+	__builtin_memcpy(arguments->values, values, sizeof(values));
+	return 1;
+}
+
 SEC("raw_tp/sys_enter")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -123,22 +149,17 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 
 	__u64 number = ctx->args[1];
-	struct call_registers registers;
+	struct call_arguments arguments;
 
 	if (number >= MAX_CALL && !(number & 0x40000000))
 		return 0;
-	if (bpf_probe_read_kernel(&registers, sizeof(registers), (void *)ctx->args[0]))
+	if (!read_arguments((void *)ctx->args[0], number, &arguments))
 		return 0;
-	if (IS_32_BIT(&registers, number)) {
-		count(COUNTER_32_BIT_CALLS);
-		return 0;
-	}
 
 	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
-	__u64 arguments[] = CALL_ARGUMENTS(&registers);
-	__u32 socket_call = socket_call_enter(id, process, number, arguments);
+	__u32 socket_call = socket_call_enter(id, process, number, arguments.values);
 
-	library_call_enter(process, number, arguments);
+	library_call_enter(process, number, arguments.values);
 	if (!socket_call && (!form->operation || process->flags & PROCESS_NO_FILES))
 		return 0;
 
@@ -152,7 +173,7 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	if ((socket_call && form->operation != CALL_COPY) || process->flags & PROCESS_NO_FILES)
 		return 0;
 
-	__builtin_memcpy(thread->arguments, arguments, sizeof(arguments));
+	__builtin_memcpy(thread->arguments, arguments.values, sizeof(arguments.values));
 	thread->start_time = bpf_ktime_get_ns();
 	thread->number = number;
 	thread->moves = 0;
