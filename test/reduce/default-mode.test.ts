@@ -1,6 +1,6 @@
 // The default mode: what is wrong is named and skipped, and nothing that was good is lost.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -212,6 +212,51 @@ test('a manifest of another schema than its events is named, and the events are 
     expect(codes(result)).toEqual([[null, 'schema-unsupported']]);
     expect(result.state).toBe(exec.state);
   }
+});
+
+test('an event log that is a directory is named as the reference does', async () => {
+  const path = unpackBundle(exec, join(dir, 'log-is-directory'));
+  rmSync(join(path, 'trace.jsonl'));
+  mkdirSync(join(path, 'trace.jsonl'));
+  for (const strict of [false, true]) {
+    await expect(reduceBundle(path, { strict })).rejects.toMatchObject({
+      code: 'log-unreadable',
+      reference: 'read trace event line 1\n\nCaused by:\n    Is a directory (os error 21)',
+    });
+  }
+});
+
+describe('schema 1', () => {
+  const old = bundleSet('schema-1-recorded').exec ?? exec;
+  const oldLog = old.files['trace.jsonl'] ?? '';
+  const oldLines = oldLog.split('\n').slice(0, -1);
+  const withOldLog = (text: string) => ({ ...old, files: { ...old.files, 'trace.jsonl': text } });
+
+  test('a log cut at any line is what a running recording has, and no fault', async () => {
+    for (let count = 0; count <= oldLines.length; count++) {
+      const text = oldLines.slice(0, count).map((line) => `${line}\n`);
+      const result = await reduce(withOldLog(text.join('')));
+      expect(result).toMatchObject({ complete: true, recordingComplete: count === oldLines.length });
+    }
+    const unterminated = await reduce(withOldLog(oldLog.slice(0, -1)));
+    expect(unterminated.state).toBe(old.state);
+  });
+
+  test('torn, NUL, garbage and later events cost their line only', async () => {
+    const later = '{"type":"thread_resumed","thread_id":"x"}';
+    const [first = ''] = oldLines;
+    const foreign = first.replace(/"payload":.*$/, `"payload":${later}}`);
+    for (const [line, code] of [
+      [first.slice(0, -5), 'line-torn'],
+      ['\0'.repeat(64), 'line-of-nul'],
+      ['garbage\n', 'line-invalid'],
+      [`${foreign}\n`, 'line-invalid'],
+    ] as const) {
+      const result = await reduce(withOldLog(`${oldLog}${line}`));
+      expect(codes(result)).toEqual([[oldLines.length + 1, code]]);
+      expect(result.state).toBe(old.state);
+    }
+  });
 });
 
 describe('directories', () => {
