@@ -50,7 +50,9 @@ export function reduceRequest(
   listItems(graph, shown);
   graph.snapshots.set(threadId, shown);
   graph.latestInference.set(threadId, inferenceId);
-  return shown.map(({ item }) => item.item_id);
+  const ids = shown.map(({ item }) => item.item_id);
+  graph.shown.set(threadId, { ids, records: shown });
+  return ids;
 }
 
 /** The items of a request, of which those that the thread's last request had at the same place are known. */
@@ -99,7 +101,7 @@ export function reduceResponse(
   } else if (graph.latestInference.get(threadId) === inference_call_id && !graph.replacements.has(threadId)) {
     // Otherwise a later request has shown the thread's model something else, or the next one will: what a
     // compaction put in place.
-    graph.snapshots.set(threadId, [...recordsOf(graph, inference.request_item_ids), ...records]);
+    graph.snapshots.set(threadId, [...recordsOf(graph, threadId, inference.request_item_ids), ...records]);
   }
   const usage = tokenUsage(member(payload, 'token_usage'));
   if (usage !== undefined) graph.journal.assign(inference, { usage });
@@ -192,10 +194,14 @@ function continuedItems(graph: Graph, threadId: string, responseId: string): Ite
     if (first === undefined || call.inference_call_id < first.inference_call_id) first = call;
   }
   if (first === undefined) return undefined;
-  return recordsOf(graph, [...first.request_item_ids, ...first.response_item_ids]);
+  const { request_item_ids, response_item_ids } = first;
+  return [...recordsOf(graph, threadId, request_item_ids), ...recordsOf(graph, threadId, response_item_ids)];
 }
 
-function recordsOf(graph: Graph, itemIds: readonly string[]): ItemRecord[] {
+/** The records of a list of ids; that of the thread's last request is known. */
+function recordsOf(graph: Graph, threadId: string, itemIds: readonly string[]): readonly ItemRecord[] {
+  const shown = graph.shown.get(threadId);
+  if (shown?.ids === itemIds) return shown.records;
   const records: ItemRecord[] = [];
   for (const id of itemIds) {
     const record = graph.items.get(id);

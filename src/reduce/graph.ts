@@ -106,6 +106,8 @@ export class Graph {
   // Inference.
   /** Thread → the items of its last request, as they were read and as they were understood. No event depends on it. */
   readonly requestItems = new Map<string, RequestItems>();
+  /** Thread → what its last request showed: the list of ids in the state, and their records. No event depends on it. */
+  readonly shown = new Map<string, { ids: readonly string[]; records: readonly ItemRecord[] }>();
   /** Thread → its inference call that started last. */
   readonly latestInference = new TrackedMap<string, string>(this.journal);
   readonly runningInferences = new TrackedMap<string, Set<InferenceCall>>(this.journal);

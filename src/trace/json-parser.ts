@@ -71,8 +71,12 @@ const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 const END = -1;
 
-/** Up to this length a slice of a string is a copy in V8; a longer one would keep the whole text alive. */
+/**
+ * Up to this length a slice of a string is a copy in V8; a longer one keeps the whole text alive, which is no loss where
+ * the text is short: most of an event is kept anyway.
+ */
 const COPIED_SLICE = 12;
+const SHORT_TEXT = 1024;
 /** Strings end within this many bytes often enough that a plain loop beats the search. */
 const SHORT_STRING = 24;
 const ESCAPES = new Set('"\\/bfnrt');
@@ -226,7 +230,8 @@ class Parser {
     }
     if (!build) return '';
     if (escaped) return JSON.parse(this.#bytes.toString('utf8', start - 1, end + 1));
-    if (end - start <= COPIED_SLICE && this.#ascii) return text.slice(start, end);
+    if (this.#ascii && (end - start <= COPIED_SLICE || text.length <= SHORT_TEXT))
+      return text.slice(start, end);
     return this.#bytes.toString('utf8', start, end);
   }
 
