@@ -58,14 +58,16 @@ struct call_registers {
 	struct registers user;
 };
 #define CALL_ARGUMENTS(r) { (r)->user.di, (r)->user.si, (r)->user.dx, (r)->user.r10, (r)->user.r8, (r)->user.r9 }
-#define IS_32_BIT(r, number) ((r)->user.cs == 0x23 || (number) & 0x40000000)
+#define TS_COMPAT 0x2
+/* Also of a program of 64 bits that calls through int 0x80; and those of the x32 ABI. */
+#define IS_32_BIT(r, task, number) (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT || (number) & 0x40000000)
 #elif defined(__TARGET_ARCH_arm64)
 struct call_registers {
 	unsigned long x[31];
 	unsigned long sp, pc, state;
 };
 #define CALL_ARGUMENTS(r) { (r)->x[0], (r)->x[1], (r)->x[2], (r)->x[3], (r)->x[4], (r)->x[5] }
-#define IS_32_BIT(r, number) ((r)->state & 0x10)
+#define IS_32_BIT(r, task, number) ((void)(task), (r)->state & 0x10)
 #endif
 
 static __always_inline __u64 stack_word(unsigned long address)
@@ -153,7 +155,16 @@ struct fs_struct {
 	struct path pwd;
 } RELOCATED;
 
+#if defined(__TARGET_ARCH_x86)
+struct thread_info {
+	unsigned int status;
+} RELOCATED;
+#endif
+
 struct task_struct {
+#if defined(__TARGET_ARCH_x86)
+	struct thread_info thread_info;
+#endif
 	int pid;
 	int tgid;
 	int exit_code;

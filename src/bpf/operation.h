@@ -123,11 +123,12 @@ struct call_arguments {
  */
 static __noinline int read_arguments(const void *from, __u64 number, struct call_arguments *arguments)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct call_registers registers;
 
 	if (bpf_probe_read_kernel(&registers, sizeof(registers), from))
 		return 0;
-	if (IS_32_BIT(&registers, number)) {
+	if (IS_32_BIT(&registers, task, number)) {
 		count(COUNTER_32_BIT_CALLS);
 		return 0;
 	}

@@ -116,6 +116,7 @@ function csvCell(cell: Cell): string {
 }
 
 const maxTableRows = 1000;
+const cellWidth = 80;
 /** Of no use to the eye, or told by another column. */
 const hidden = new Set([
   'start_time',
@@ -127,17 +128,27 @@ const hidden = new Set([
   'codex_thread_id',
   'event_count',
   'file_type',
+  'duration',
   'new_ids',
 ]);
-const cellWidth = 60;
 
+/** For people: a path is one cell, the result stands in front, empty columns are left out. */
 async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {
   const { renderTable } = await import('../render/table.js');
   const { singleLine } = await import('../render/terminal.js');
-  const shown = columns.filter(({ name }) => !hidden.has(name));
+  const names = [
+    ...new Set(
+      ['time', 'event_type', 'errno', ...columns.map(({ name }) => name)].map((name) =>
+        name.replace(/^file_(?:dir|name)$/, 'path').replace(/^target_(?:dir|name)$/, 'target'),
+      ),
+    ),
+  ].filter((name) => !hidden.has(name));
   const rows: Row[] = [];
   let left = 0;
-  const text = (name: string, cell: Cell | undefined): string => {
+  const text = (name: string, row: Row): string => {
+    const cell = row[name];
+    if (name === 'path') return singleLine(`${row.file_dir}${row.file_name}`, cellWidth);
+    if (name === 'target') return singleLine(`${row.target_dir ?? ''}${row.target_name ?? ''}`, cellWidth);
     if (cell === null || cell === undefined) return '';
     if (name === 'time') return new Date(Number(cell) / 1000).toISOString().slice(11, 23);
     if (/_mode$|_permission$/.test(name)) return Number(cell).toString(8).padStart(4, '0');
@@ -150,12 +161,11 @@ async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {
     },
     async end() {
       rows.sort((a, b) => Number(a.time) - Number(b.time));
-      const filled = shown.filter(({ name }) => rows.some((row) => text(name, row[name]) !== ''));
-      const table = renderTable(
-        filled.map(({ name }) => name),
-        rows.map((row) => filled.map(({ name }) => text(name, row[name]))),
-      );
-      await write(`${table}\n${left === 0 ? '' : `… and ${left} more (--format ndjson has all)\n`}`);
+      const lines = rows.map((row) => names.map((name) => text(name, row)));
+      const isFilled = names.map((_, column) => lines.some((line) => line[column] !== ''));
+      const filled = (line: readonly string[]) => line.filter((_, column) => isFilled[column]);
+      await write(`${renderTable(filled(names), lines.map(filled))}\n`);
+      if (left > 0) await write(`… and ${left} more (--format ndjson has all)\n`);
     },
   };
 }

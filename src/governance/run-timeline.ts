@@ -68,7 +68,7 @@ function callEntry(call: ToolCallEffects): Entry {
     .slice(0, maxEffects)
     .map(
       ({ what, result, how }) =>
-        `  ${what}: ${result}${how === 'environment' || how === '' ? '' : ` (by ${how})`}`,
+        `  ${what}${result === '' ? '' : `: ${result}`}${how === 'environment' || how === '' ? '' : ` (by ${how})`}`,
     );
   if (effects.length > maxEffects) {
     lines.push(`  … and ${effects.length - maxEffects} more (agsight events --by tool-call has all)`);

@@ -13,6 +13,8 @@ interface EffectBase {
   time: number;
   pid: number;
   errno: number;
+  /** The program that did it; empty when its start was not seen. */
+  program: string;
   /** How the tool call was found; all but `environment` are inferred. */
   attribution: string | null;
 }
@@ -118,7 +120,7 @@ class Collector {
         return;
       case 'proc_perm':
         call.permissions.push({
-          ...base(row),
+          ...this.#base(row),
           event_type: text(row.event_type),
           new_ids: numbers(row.new_ids),
           capabilities: textOrNull(row.capabilities),
@@ -126,10 +128,10 @@ class Collector {
         return;
       case 'file_agg':
         if (row.event_type === 'read') call.files_read++;
-        else call.files.push(fileEffect(row));
+        else call.files.push({ ...this.#base(row), ...fileEffect(row) });
         return;
       case 'file_mgmt':
-        call.files.push(fileEffect(row));
+        call.files.push({ ...this.#base(row), ...fileEffect(row) });
     }
   }
 
@@ -147,13 +149,24 @@ class Collector {
     return call;
   }
 
+  #base(row: Row): EffectBase {
+    return {
+      time: Number(row.time),
+      pid: Number(row.pid),
+      errno: Number(row.errno),
+      program: this.#running.get(Number(row.pid))?.program ?? '',
+      attribution: textOrNull(row.attribution),
+    };
+  }
+
   #addProcess(call: ToolCallEffects, row: Row): void {
     const pid = Number(row.pid);
     let process = row.event_type === 'fork' ? undefined : this.#running.get(pid);
     if (process === undefined) {
       process = {
-        ...base(row),
+        ...this.#base(row),
         errno: 0,
+        program: text(row.exec_path),
         parent_pid: Number(row.parent_pid),
         commands: [],
         exit_code: null,
@@ -164,6 +177,7 @@ class Collector {
     }
     if (row.event_type === 'exec') {
       process.attribution = textOrNull(row.attribution);
+      if (row.errno === 0) process.program = text(row.exec_path);
       process.commands.push({
         cmdline: text(row.cmdline),
         argv: texts(row.argv),
@@ -196,19 +210,9 @@ function emptyEffects(call: KnownCall | undefined): ToolCallEffects {
   };
 }
 
-function base(row: Row): EffectBase {
-  return {
-    time: Number(row.time),
-    pid: Number(row.pid),
-    errno: Number(row.errno),
-    attribution: textOrNull(row.attribution),
-  };
-}
-
-function fileEffect(row: Row): FileEffect {
+function fileEffect(row: Row): Omit<FileEffect, keyof EffectBase> {
   const { target_dir, target_name } = row;
   return {
-    ...base(row),
     event_type: text(row.event_type),
     path: text(row.file_dir) + text(row.file_name),
     target: typeof target_name === 'string' ? `${target_dir ?? ''}${target_name}` : null,
@@ -246,8 +250,14 @@ export interface EffectLine {
   how: string;
 }
 
-/** What a call caused, in the order of time. */
+/** What builds the sandbox around a command does much of no interest; the command itself runs another program. */
+const sandboxPrograms = /(?:^|\/)(?:codex-linux-sandbox|bwrap)$/;
+
+/** What a call caused, in the order of time, but for what its sandbox did to build itself: that is one line. */
 export function effectLines(call: ToolCallEffects): EffectLine[] {
+  const isOfCommand = ({ program }: EffectBase): boolean => !sandboxPrograms.test(program);
+  const files = call.files.filter(isOfCommand);
+  const permissions = call.permissions.filter(isOfCommand);
   const lines: EffectLine[] = [
     ...call.processes.map((process) => ({
       time: process.time,
@@ -260,13 +270,13 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
             : `exit ${process.exit_code}`,
       how: process.attribution ?? '',
     })),
-    ...call.files.filter(isTold).map((file) => ({
+    ...files.filter(isTold).map((file) => ({
       time: file.time,
       what: singleLine(`${file.event_type} ${file.path}${describeTarget(file)}`, cellWidth),
       result: errorName(file.errno),
       how: file.attribution ?? '',
     })),
-    ...call.permissions.map((permission) => ({
+    ...permissions.map((permission) => ({
       time: permission.time,
       what: singleLine(
         `${permission.event_type} ${permission.capabilities ?? permission.new_ids.join(' ')}`,
@@ -276,7 +286,13 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
       how: permission.attribution ?? '',
     })),
   ];
-  return lines.sort((a, b) => a.time - b.time);
+  lines.sort((a, b) => a.time - b.time);
+  const left = call.files.length - files.length + call.permissions.length - permissions.length;
+  if (left > 0) {
+    const what = `${left} operations of the sandbox on itself (--json has them)`;
+    lines.push({ time: lines.at(-1)?.time ?? 0, what, result: '', how: '' });
+  }
+  return lines;
 }
 
 /** Shells try one directory after the other, and a wrapper becomes what it wraps: the last success tells. */
