@@ -8,6 +8,7 @@ import { type ElfHeaders, readHeaders } from '../../src/elf/headers.js';
 import { AgsightError } from '../../src/errors.js';
 import { openWorkshop, strip, toolchains } from './build.js';
 import { awslcSource, opensslSource } from './openssl-like.js';
+import { ringSource } from './ring-like.js';
 
 // Where the fields of Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr are.
 const at = {
@@ -281,10 +282,12 @@ function subjects(): { name: string; bytes: Buffer; symbols?: string }[] {
     const debug = `${program}.debug`;
     execFileSync(`${prefix}objcopy`, ['--only-keep-debug', program, debug]);
     const aead = build('aead', `${awslcSource}\nvoid _start(void) {}`, '-static', '-Wl,--no-eh-frame-hdr');
+    const ring = build('ring', ringSource(), '-shared', '-fPIC');
     return [
       { name: `${arch} library`, bytes: readFileSync(library) },
       { name: `${arch} stripped program`, bytes: readFileSync(strip(program, prefix)) },
       { name: `${arch} program without a table of functions`, bytes: readFileSync(strip(aead, prefix)) },
+      { name: `${arch} library with relocated tables`, bytes: readFileSync(strip(ring, prefix)) },
       { name: `${arch} debug file`, bytes: readFileSync(debug), symbols: strip(program, prefix) },
     ];
   });
