@@ -13,7 +13,12 @@ import { type Outcome, runScenario } from './run.js';
 import { scenarios, type Transport } from './scenarios.js';
 
 const CODEX_VERSION = '0.169.0';
-const TRANSPORTS: readonly Transport[] = ['HTTP, OpenSSL', 'HTTP, rustls', 'WebSocket, rustls'];
+const TRANSPORTS: readonly Transport[] = [
+  'HTTP, OpenSSL',
+  'HTTP, rustls',
+  'HTTP/2, rustls',
+  'WebSocket, rustls',
+];
 const EVERY_RUN: readonly [string, Transport][] = [
   ['code', 'HTTP, OpenSSL'],
   ['code-two-cells', 'WebSocket, rustls'],

@@ -30,6 +30,7 @@ export interface Outcome {
 const TRANSPORTS: Readonly<Record<Transport, Partial<Parameters<typeof prepareCodexRun>[0]>>> = {
   'HTTP, OpenSSL': {},
   'HTTP, rustls': { caVariable: true },
+  'HTTP/2, rustls': { caVariable: true },
   'WebSocket, rustls': { provider: 'built-in' },
 };
 
@@ -68,10 +69,10 @@ export async function playScenario(
     const pid = codexPid();
     if (pid !== undefined) process.kill(pid, signal);
   };
-  const server = await startMockResponses(
-    script(scenario.answer, kill),
-    transport === 'WebSocket, rustls' ? { webSocket: 'plain' } : {},
-  );
+  const server = await startMockResponses(script(scenario.answer, kill), {
+    http2: transport === 'HTTP/2, rustls',
+    ...(transport === 'WebSocket, rustls' ? { webSocket: 'plain' } : {}),
+  });
   const traceRoot = join(directory, 'inside');
   mkdirSync(traceRoot, { recursive: true });
   const { settings = {}, mcpServer: hasMcp } = scenario;

@@ -4,7 +4,7 @@
 import type { Settings } from '../support/codex-run.js';
 import { type Answer, type Ask, inTurn, message, reasoning } from './ask.js';
 
-export type Transport = 'HTTP, OpenSSL' | 'HTTP, rustls' | 'WebSocket, rustls';
+export type Transport = 'HTTP, OpenSSL' | 'HTTP, rustls' | 'HTTP/2, rustls' | 'WebSocket, rustls';
 
 /** A process of Codex: `exec` a prompt, go on with the last thread, fork the first one, or review the repository. */
 export type Process = ['exec' | 'resume' | 'fork', string] | ['review'];

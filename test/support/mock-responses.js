@@ -3,7 +3,7 @@
 // test/agreement/scenarios.ts.
 
 import { createServer as createPlainServer } from 'node:http';
-import { createSecureServer } from 'node:http2';
+import { createSecureServer, constants as http2Constants } from 'node:http2';
 import { createServer } from 'node:https';
 import { decompress } from 'fzstd';
 import { WebSocketServer } from 'ws';
@@ -115,6 +115,16 @@ function* streamEvents(step, { id, model }) {
 }
 
 /**
+ * Ends a response in its middle: its connection, or over HTTP/2 its stream.
+ *
+ * @param {import('node:http').IncomingMessage | import('node:http2').Http2ServerRequest} request
+ */
+function breakOff(request) {
+  if ('stream' in request) request.stream.close(http2Constants.NGHTTP2_INTERNAL_ERROR);
+  else request.socket.destroy();
+}
+
+/**
  * Codex opens a WebSocket with a request that it wants no output for.
  *
  * @type {Step}
@@ -197,7 +207,7 @@ export async function startMockResponses(script, { webSocket, http2 = false, tls
       encoder.write(`event: ${event.type}\ndata: ${data}\n\n`);
     }
     step.sent?.();
-    if (step.cut) setTimeout(() => request.socket.destroy(), CUT_AFTER_MS);
+    if (step.cut) setTimeout(() => breakOff(request), CUT_AFTER_MS);
     else if (!step.stall) encoder.end();
   }
 
