@@ -33,6 +33,8 @@ export interface Exchange {
 }
 
 interface CallSummary {
+  /** `responses`, or the API that the call was translated from: then its thread and turn are inferred. */
+  api: string;
   /** False for what is no inference of a thread: compactions, calls without ids, requests not readable. */
   inTrace: boolean;
   outcome: Outcome;
@@ -99,6 +101,7 @@ export function summarize(call: ResponsesCall, outcome: Outcome | undefined): Ex
     lastAtUnixMs: toMs(call.lastNs),
     transport: call.transport,
     call: {
+      api: call.reader?.name ?? 'responses',
       inTrace: outcome !== undefined,
       outcome: outcome ?? ended ?? 'unknown',
       model: call.model,

@@ -8,9 +8,16 @@ import type { CapturedProcess } from './captured-processes.js';
  * - `client_metadata`: its body does;
  * - `CODEX_THREAD_ID`: the environment of the process names the thread whose tool call it is part of;
  * - `rollout item id`: items of the exchange stand in the rollout file of one thread only;
+ * - `history`: the request names no thread, but goes on with the conversation of another one;
  * - `pid`: the process has had exchanges of one thread, and of no other, by a better sign.
  */
-export type AttributionReason = 'header' | 'client_metadata' | 'CODEX_THREAD_ID' | 'rollout item id' | 'pid';
+export type AttributionReason =
+  | 'header'
+  | 'client_metadata'
+  | 'CODEX_THREAD_ID'
+  | 'rollout item id'
+  | 'history'
+  | 'pid';
 
 export interface Attribution {
   exchange: CapturedExchange;
@@ -71,17 +78,20 @@ export function attribute(exchanges: readonly CapturedExchange[], items: ItemOwn
 
 /** Whether an exchange names its thread itself, or its process does. */
 export function isNamed(exchange: CapturedExchange): boolean {
-  return bySign(exchange, new ItemOwners()).threadId !== undefined;
+  const { by } = bySign(exchange, new ItemOwners());
+  return by !== undefined && by !== 'history';
 }
 
 function bySign(
-  { header, ids, process, answered, repeated }: CapturedExchange,
+  { header, ids, process, answered, repeated, exchange }: CapturedExchange,
   items: ItemOwners,
 ): { threadId: string | undefined; by: AttributionReason | undefined } {
   if (header.threadId !== undefined) return { threadId: header.threadId, by: 'header' };
-  if (ids.threadId !== undefined) return { threadId: ids.threadId, by: 'client_metadata' };
+  const isInferred = exchange.call !== undefined && exchange.call.api !== 'responses';
+  if (ids.threadId !== undefined && !isInferred) return { threadId: ids.threadId, by: 'client_metadata' };
   if (process.environmentThread !== undefined)
     return { threadId: process.environmentThread, by: 'CODEX_THREAD_ID' };
   const owner = items.ownerOf(answered) ?? items.ownerOf(repeated);
-  return { threadId: owner, by: owner === undefined ? undefined : 'rollout item id' };
+  if (owner !== undefined) return { threadId: owner, by: 'rollout item id' };
+  return { threadId: ids.threadId, by: ids.threadId === undefined ? undefined : 'history' };
 }

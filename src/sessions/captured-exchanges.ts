@@ -63,11 +63,12 @@ class ExchangeReader {
   readonly #connections = new Connections(
     routeExchanges(
       {
-        // Only what bears no thread id itself needs to be found by what it says.
-        requested: (call, { input }) =>
-          call.ids?.threadId ?? collectIds(input, this.#byExchange.get(call)?.repeated),
-        item: (call, item: JsonObject) =>
-          call.ids?.threadId ?? collectIds([item], this.#byExchange.get(call)?.answered),
+        requested: (call, { input }) => {
+          if (!namesThread(call)) collectIds(input, this.#byExchange.get(call)?.repeated);
+        },
+        item: (call, item: JsonObject) => {
+          if (!namesThread(call)) collectIds([item], this.#byExchange.get(call)?.answered);
+        },
         ended: () => {},
       },
       this.#anomalies,
@@ -80,6 +81,7 @@ class ExchangeReader {
   push(event: EvidenceEvent): void {
     this.#startedMs ??= Number(event.timeNs / NS_PER_MS);
     if (event.kind === 'tls') this.#connections.push(event);
+    if (event.kind === 'socket' && event.operation === 'close') this.#connections.closed(event);
     if (event.kind === 'exit') this.#connections.exit(event.pid, event.timeNs);
     this.#processes.push(event);
   }
@@ -109,6 +111,11 @@ class ExchangeReader {
     this.#pending.push(pending);
     this.#byExchange.set(observed, pending);
   }
+}
+
+/** What does not name its thread itself needs to be found by what it says. */
+function namesThread(call: ResponsesCall): boolean {
+  return call.ids?.threadId !== undefined && call.reader === undefined;
 }
 
 function collectIds(items: readonly unknown[], ids: Set<string> | undefined): void {

@@ -61,6 +61,30 @@ describe('an exchange', () => {
     expect(sessions).toHaveLength(1);
   });
 
+  it('of another API is of the thread that its history is of, if nothing surer names one', async () => {
+    const ask = { path: '/v1/chat/completions', body: { messages: [{ role: 'user', content: 'hi' }] } };
+    const tools = [{ index: 0, id: 'call_a', function: { name: 'f' } }];
+    const choices = [{ delta: { tool_calls: tools }, finish_reason: 'tool_calls' }];
+    const reply = `data: ${JSON.stringify({ id: 'chatcmpl-1', choices })}\n\n`;
+    const { bundle } = makeCapture(
+      capture(
+        exchange(ask),
+        exchange({ ...ask, ms: 20 }),
+        [execEvent(at(25), { pid: 500, environment: { CODEX_THREAD_ID: A } })],
+        exchange({ ...ask, pid: 500, ms: 30 }),
+        exchange({ ...ask, pid: 600, ms: 40, answer: reply }),
+      ),
+      Object.fromEntries([rollout(B, [{ type: 'function_call', call_id: 'call_a' }])]),
+    );
+    const { exchanges, processes } = await readSessionMap([bundle]);
+    const [first, second, third, fourth] = exchanges ?? [];
+    expect(first?.by).toBe('history');
+    expect(second).toMatchObject({ thread_id: first?.thread_id, by: 'history' });
+    expect(third).toMatchObject({ thread_id: A, by: 'CODEX_THREAD_ID' });
+    expect(fourth).toMatchObject({ thread_id: B, by: 'rollout item id' });
+    expect(processes?.find(({ pid }) => pid === CODEX)?.role).toBeNull();
+  });
+
   it('is of the thread whose tool call its process is part of', async () => {
     const { bundle } = makeCapture(
       capture(
