@@ -8,7 +8,7 @@ import { flushReadyCells } from './code-cell.js';
 import type { Graph, ItemRecord } from './graph.js';
 import { adoptOrCreate, checkCallContent, listItems, type Sighting, see } from './item.js';
 import { normalizeItem, normalizeItems } from './normalize.js';
-import { inPayload, type NormalizedItem } from './normalized-item.js';
+import { inPayload, type NormalizedItem, refersToPayload } from './normalized-item.js';
 import { matches, SnapshotIndex } from './snapshot-index.js';
 import type { InferenceCall, TokenUsage } from './state.js';
 
@@ -18,11 +18,11 @@ import type { InferenceCall, TokenUsage } from './state.js';
  */
 export function reduceRequest(
   graph: Graph,
-  sighting: Sighting,
+  { threadId, codexTurnId, at }: Sighting,
   inferenceId: string,
   ref: RawPayloadRef,
 ): string[] {
-  const { threadId } = sighting;
+  const sighting: Sighting = { threadId, codexTurnId, at, payloadId: ref.raw_payload_id };
   const payload = graph.payloads.request(ref, threadId);
   const input = member(payload, 'input');
   if (input === undefined)
@@ -65,7 +65,8 @@ function requestItems(
   const last = graph.requestItems.get(threadId);
   const normalized = input.map((item, index) => {
     const known = last?.input[index] === item ? last.normalized[index] : undefined;
-    return known === undefined ? normalizeItem(item, payloadId, graph.schema) : inPayload(known, payloadId);
+    if (known === undefined) return normalizeItem(item, payloadId, graph.schema);
+    return refersToPayload(known) ? inPayload(known, payloadId) : known;
   });
   graph.requestItems.set(threadId, { input, normalized });
   return normalized.filter((item) => item !== undefined);

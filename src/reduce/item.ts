@@ -7,7 +7,7 @@ import { attachCellOutput } from './cell-links.js';
 import { noticeCellSource } from './code-cell.js';
 import { noteDelivery, resolveDelivery } from './edges.js';
 import type { Graph, ItemRecord, Moment } from './graph.js';
-import { contentOf, type NormalizedItem } from './normalized-item.js';
+import { contentOf, inPayload, type NormalizedItem } from './normalized-item.js';
 import type { ConversationItem, ConversationPart, Producer } from './state.js';
 import { attachToolItem } from './tool.js';
 
@@ -17,6 +17,8 @@ export interface Sighting {
   codexTurnId: string | null;
   at: Integer;
   producer?: Producer;
+  /** The payload that shows the items, where they may have been read in an earlier one. */
+  payloadId?: string;
 }
 
 /** A call id names one call: its content cannot change. Outputs may, unless the schema says otherwise. */
@@ -37,8 +39,9 @@ export function checkCallContent(
 }
 
 /** A message between agents that was accepted before any model saw it is that item, as it is now shown. */
-export function adoptOrCreate(graph: Graph, sighting: Sighting, sighted: NormalizedItem): ItemRecord {
-  const { threadId } = sighting;
+export function adoptOrCreate(graph: Graph, sighting: Sighting, item: NormalizedItem): ItemRecord {
+  const { threadId, payloadId } = sighting;
+  const sighted = payloadId === undefined ? item : inPayload(item, payloadId);
   const { agentMessage, responsesItemId } = sighted;
   if (agentMessage !== undefined && responsesItemId !== undefined) {
     const record = graph.unseenAgentMessages.get(threadId, responsesItemId);

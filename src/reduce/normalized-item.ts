@@ -55,12 +55,16 @@ export function contentOf(item: Omit<NormalizedItem, 'responsesItemId' | 'conten
     : createHash('sha256').update(identity).digest('base64');
 }
 
+/** Whether what an item says depends on the payload that it came in. */
+export function refersToPayload({ parts }: NormalizedItem): boolean {
+  return parts.some((part) => part.type === 'payload_ref' && part.content_sha256 === undefined);
+}
+
 /** The same item in another payload: what it says stays, but for parts that only refer to their payload. */
 export function inPayload(item: NormalizedItem, payloadId: string): NormalizedItem {
-  if (!item.parts.some((part) => 'raw_payload_id' in part)) return item;
+  if (!item.parts.some((part) => 'raw_payload_id' in part && part.raw_payload_id !== payloadId)) return item;
   const parts = item.parts.map((part) =>
     'raw_payload_id' in part ? { ...part, raw_payload_id: payloadId } : part,
   );
-  const refers = parts.some((part) => part.type === 'payload_ref' && part.content_sha256 === undefined);
-  return { ...item, parts, content: refers ? contentOf({ ...item, parts }) : item.content };
+  return { ...item, parts, content: refersToPayload(item) ? contentOf({ ...item, parts }) : item.content };
 }

@@ -68,7 +68,10 @@ export class SnapshotIndex {
       this.#byContent = new Map();
       this.#byWireId = new Map();
       const queue = (): Queue => ({ positions: [], next: 0 });
-      for (const [position, { item, content }] of this.snapshot.entries()) {
+      for (const [position, record] of this.snapshot.entries()) {
+        // Mostly all but what is new were found at their place.
+        if (this.#used.has(record)) continue;
+        const { item, content } = record;
         reach(this.#byContent, content, queue).positions.push(position);
         reach(this.#byWireId, wireKey(content, item.responses_item_id), queue).positions.push(position);
       }
