@@ -121,7 +121,8 @@ struct socket_state {
 	__u32 pid;
 	__u32 root_pid;
 	__u32 content; /* SOCKET_CONTENT_… */
-	__u32 seen_from_start;
+	__u16 seen_from_start;
+	__u16 is_server;
 	/* Who was first to end it, with what errno; and whether the other side has said that it sends nothing more. */
 	__u32 ended_by;
 	__u32 error;

@@ -280,12 +280,14 @@ int on_socket_destroyed(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* What the first bytes say. `receive` tells which side sent them. */
-static __always_inline __u32 content_of(const __u8 *first, __u32 receive, __u32 seen_from_start)
+static __always_inline __u32 content_of(const __u8 *first, __u32 receive, struct socket_state *state)
 {
 	__u32 word = *(const __u32 *)first;
 
 	if (first[0] >= 0x14 && first[0] <= 0x18 && first[1] == 3 && first[2] <= 4)
 		return SOCKET_CONTENT_TLS;
+	if (state->is_server)
+		return SOCKET_CONTENT_SERVED;
 
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 	switch (word) {
@@ -305,7 +307,7 @@ static __always_inline __u32 content_of(const __u8 *first, __u32 receive, __u32 
 	}
 #undef WORD
 	/* In the middle of a connection, HTTP cannot be told by its beginning. */
-	return seen_from_start ? SOCKET_CONTENT_OTHER : SOCKET_CONTENT_HTTP;
+	return state->seen_from_start ? SOCKET_CONTENT_OTHER : SOCKET_CONTENT_HTTP;
 }
 
 /* What a system call asks for. */
@@ -462,7 +464,7 @@ static __always_inline void socket_exit(__u64 id, __s64 result)
 	}
 	bpf_probe_read_user(first, sizeof(first), (void *)moved->call.buffer);
 	if (state->content == SOCKET_CONTENT_UNKNOWN)
-		state->content = content_of(first, receive, state->seen_from_start);
+		state->content = content_of(first, receive, state);
 	/* A proxy was asked for a tunnel, and TLS begins in it. */
 	else if (!receive && first[0] == 0x16 && first[1] == 3 && first[5] == 1)
 		state->content = SOCKET_CONTENT_TLS;
@@ -487,9 +489,11 @@ static __always_inline void socket_accepted(__u64 id, __u32 root_pid, __u32 desc
 
 	if (!sk)
 		return;
-	state = add_socket(sk, id >> 32, root_pid, SOCKET_CONTENT_SERVED, 1);
-	if (state)
-		record_socket(sk, state, SOCKET_ACCEPTED);
+	state = add_socket(sk, id >> 32, root_pid, SOCKET_CONTENT_UNKNOWN, 1);
+	if (!state)
+		return;
+	state->is_server = 1;
+	record_socket(sk, state, SOCKET_ACCEPTED);
 }
 
 #if defined(__TARGET_ARCH_x86)

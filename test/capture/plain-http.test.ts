@@ -167,7 +167,7 @@ except OSError: pass
       event.kind === 'socket' ? [`${event.operation} ${event.content} ${event.errno}`] : [],
     );
     expect(told.sort()).toEqual([
-      'accept served 0',
+      'accept unknown 0',
       'close http 0',
       'close none 0',
       'close other 0',
