@@ -38,6 +38,12 @@ function pattern(name: WantedFunction, text: string): BytePattern {
   };
 }
 
+/** Code that two functions share: something else has to tell which is which. */
+const both = (one: WantedFunction, other: WantedFunction, text: string): BytePattern[] => [
+  pattern(one, text),
+  pattern(other, text),
+];
+
 // gcc makes SSL_write_ex a jump into SSL_write_ex2, which has the very code of SSL_read_ex: only the jump tells them
 // apart.
 const x8664: readonly BytePattern[] = [
@@ -59,26 +65,20 @@ const x8664: readonly BytePattern[] = [
     'EVP_AEAD_CTX_open',
     '554889e5 4157 4156 4155 4154 53 4883ec18 4989ce 4889d3 4989f7 4c8b6d18 488b4510 4839f0 74',
   ),
-  // Rust's: the address of the result comes first, then the key, whose kind is looked at before all else.
+  // Rust's: the address of the result comes first, then the key, whose kind is looked at before all else. What opens
+  // passes one word more on. The functions of ChaCha20-Poly1305 begin alike: ring's tables tell them apart.
   pattern(
     'ring::aead::aes_gcm_seal',
-    '53 4883ec10 833e05 74?? 4889fb 488b442420 48890424 e8???????? 4889d8 4883c410 5b c3',
+    '53 4883ec10 833e?? 74?? 4889fb 488b442420 48890424 e8???????? 4889d8 4883c410 5b c3',
   ),
   pattern(
     'ring::aead::aes_gcm_open',
-    '53 833e05 74?? 4889fb ff742418 ff742418 e8???????? 4883c410 4889d8 5b c3',
+    '53 833e?? 74?? 4889fb ff742418 ff742418 e8???????? 4883c410 4889d8 5b c3',
   ),
-  pattern(
+  ...both(
     'ring::aead::chacha20_poly1305_seal',
-    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4d89cb 4989f7 4?89f? 4c8b5510 4?b?c0',
-  ),
-  pattern(
     'ring::aead::chacha20_poly1305_open',
-    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4d89ca 4989f1 4889fb 488b7518 4c8b7d10',
-  ),
-  pattern(
-    'ring::aead::chacha20_poly1305_open',
-    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec80020000 833e05 0f85???????? 4989f5 4889fb 488b7518 4c8b5510',
+    '554889e5 4157 4156 4155 4154 53 4883e4c0 4881ec????0000 833e?? 0f85????0000',
   ),
 ];
 
@@ -107,8 +107,11 @@ const aarch64: readonly BytePattern[] = [
   // Either only jumps to where the work is done: the newer ones look the same.
   pattern('ring::aead::aes_gcm_seal', '0a0040f9 5f0d00f1 ??????54 e90300aa e60305aa e50304aa e40303aa'),
   pattern('ring::aead::aes_gcm_open', '0a0040f9 5f0d00f1 ??????54 e90300aa e70306aa e60305aa e50304aa'),
-  pattern('ring::aead::aes_gcm_seal', '090040f9 3f0d00f1 40000054 ??????1? fd7bbfa9 fd030091'),
-  pattern('ring::aead::aes_gcm_open', '090040f9 3f0d00f1 40000054 ??????1? fd7bbfa9 fd030091'),
+  ...both(
+    'ring::aead::aes_gcm_seal',
+    'ring::aead::aes_gcm_open',
+    '090040f9 3f0d00f1 40000054 ??????1? fd7bbfa9 fd030091',
+  ),
   pattern(
     'ring::aead::chacha20_poly1305_seal',
     'ff8301d1 fd7b04a9 f32b00f9 fd030191 0b0040f9 7f0d00f1 ??????54 f30308aa',

@@ -16,9 +16,9 @@ import { eachRecordLibrary, type Findings } from './tls-function.js';
 import { noVersions, readVersions, type Versions, versionNeedles } from './versions.js';
 import { x8664Code } from './x86-64-code.js';
 
-/** The largest Codex has 245 MiB of code and 60 MiB of read-only data; debug information is not mapped. */
+/** The largest Codex has 245 MiB of code, Copilot 145 MiB of read-only data; debug information is not mapped. */
 const maxCodeBytes = 384 * 1024 * 1024;
-const maxTextBytes = 128 * 1024 * 1024;
+const maxTextBytes = 256 * 1024 * 1024;
 
 export interface Survey {
   versions: Versions;
