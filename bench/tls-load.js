@@ -13,7 +13,7 @@ export const agsight = fileURLToPath(new URL('../bin/agsight.js', import.meta.ur
 export function buildLoad(directory, name = 'tls-load') {
   const path = join(directory, name);
   const source = fileURLToPath(new URL('tls-load.c', import.meta.url));
-  execFileSync('cc', ['-O1', '-fcf-protection=none', '-o', path, source]);
+  execFileSync('cc', ['-O1', '-fno-omit-frame-pointer', '-fcf-protection=none', '-o', path, source]);
   return path;
 }
 

@@ -30,7 +30,7 @@ import { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
 // Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
-const drainDelayMs = 5;
+const drainDelayMs = 10;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;

@@ -1,0 +1,405 @@
+// What a capture costs: the program that is captured, beside bpftrace's and bcc's ways to see the same bytes and strace;
+// another program on the machine; a real Codex; and itself while nothing happens. All in turn, so that the machine's
+// mood hits all alike, and medians. Needs root, gcc, and of what is compared with what is installed: bpftrace,
+// bpfcc-tools with the headers of the kernel, strace (apt-get install bpftrace bpfcc-tools strace).
+// Usage: node bench/overhead.js [ROUNDS [calls] [others] [codex] [idle]]
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { KernelProgram } from '../dist/bpf/kernel-program.js';
+import { inspectBinary } from '../dist/elf/binary.js';
+import { readEvidence } from '../dist/evidence/reader.js';
+import { fetchCodex } from '../test/support/codex-package.js';
+import { prepareCodexRun } from '../test/support/codex-run.js';
+import { demoPrompt, demoSteps, demoWorkspace } from '../test/support/demo-script.js';
+import { startMockResponses } from '../test/support/mock-responses.js';
+import { agsight, buildLoad, median, run } from './tls-load.js';
+
+const rounds = Number(process.argv[2] ?? 7);
+/** More than bpftrace 0.17 copies in one piece it cannot be asked to record. */
+const BYTES = 200;
+const CALLS = 40_000;
+const GOAL_OF_BPFTRACE = 1.2;
+const GOAL_OF_CODEX = 0.02;
+const IDLE_SECONDS = 10;
+/** Runs of Codex in a round: they vary more than the rest. */
+const CODEX_RUNS = 3;
+const RING_BYTES = 64 << 20;
+
+const directory = mkdtempSync(join(tmpdir(), 'agsight-bench-'));
+const load = buildLoad(directory);
+const other = buildLoad(directory, 'other-program');
+const straceOptions = ['-f', '-qq', '-e', 'trace=network', '-o', '/dev/null'];
+let bundles = 0;
+
+/** @param {string[]} command @param {string[]} options */
+const captured = (command, options = ['--no-files']) => {
+  bundles += 1;
+  const bundle = join(directory, `bundle-${bundles}`);
+  return [process.execPath, agsight, 'capture', '--raw', ...options, '-o', bundle, '--', ...command];
+};
+
+/** @param {string} program */
+const isInstalled = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+
+/**
+ * Nanoseconds for each of what the load did, by the clock and on a CPU.
+ *
+ * @typedef {{ ns: number, cpu: number }} Cost
+ *
+ * @param {string} stdout what the load printed last
+ * @returns {Cost | undefined}
+ */
+function readCost(stdout) {
+  const [count, ns, cpu] = (stdout.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
+  if (count === undefined || ns === undefined || cpu === undefined || Number.isNaN(cpu)) return undefined;
+  return { ns: ns / count, cpu: cpu / count };
+}
+
+/**
+ * @param {string[]} command the load, and what it runs under
+ * @param {NodeJS.ProcessEnv} [env]
+ */
+async function costOf(command, env) {
+  const { stdout, stderr } = await run(command, env);
+  const cost = readCost(stdout);
+  if (cost === undefined) {
+    throw new Error(`${command.slice(0, 2).join(' ')}: ${stderr.trim().slice(-300)}`);
+  }
+  return cost;
+}
+
+/**
+ * The load under a tracer that attaches to it from outside.
+ *
+ * @param {(pid: number) => string[]} tracer
+ */
+async function costUnder(tracer) {
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  let process_;
+  let complaint = '';
+  let lost = 0;
+  const { stdout } = await run([load, 'wait', 'write', `${BYTES}`, `${CALLS}`], process.env, (pid) => {
+    const [file = '', ...args] = tracer(pid);
+    const env = { ...process.env, BPFTRACE_STRLEN: `${BYTES}` };
+    process_ = spawn(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    process_.stderr?.setEncoding('utf8').on('data', (text) => {
+      complaint += text;
+      for (const [, events] of text.matchAll(/[Ll]ost (\d+)/g)) lost += Number(events);
+    });
+    // The load waits for a probe; without a tracer none comes.
+    process_.once('exit', () => spawnSync('kill', [`${pid}`]));
+  });
+  process_?.kill('SIGINT');
+  const cost = readCost(stdout);
+  const lines = complaint.trim().split('\n');
+  if (cost === undefined) {
+    const last = lines.at(-1) ?? '';
+    const isUncompiled = last.includes('Failed to compile BPF');
+    throw new Error(isUncompiled ? 'it needs the headers of the running kernel' : last);
+  }
+  return { ...cost, lost };
+}
+
+const onWrite = `uprobe:${load}:SSL_write { @bytes[tid] = arg1; }
+uretprobe:${load}:SSL_write /@bytes[tid]/ { printf("%d %r\\n", pid, buf(@bytes[tid], retval)); delete(@bytes[tid]); }`;
+
+/** @param {string} work @param {number} [calls] */
+const loadOf = (work, calls = CALLS) => [load, work, `${BYTES}`, `${calls}`];
+
+/**
+ * @typedef {object} Contestant
+ * @property {string} name
+ * @property {() => Promise<Cost & { lost?: number }>} once
+ * @property {string} [program] what has to be installed
+ */
+
+/** @type {Contestant[]} */
+const onCalls = [
+  { name: 'bare', once: () => costOf(loadOf('write')) },
+  { name: 'agsight', once: () => costOf(captured(loadOf('write'))) },
+  {
+    name: 'bpftrace',
+    program: 'bpftrace',
+    once: () => costUnder((pid) => ['bpftrace', '-q', '-o', '/dev/null', '-p', `${pid}`, '-e', onWrite]),
+  },
+  {
+    name: 'bcc sslsniff',
+    program: 'sslsniff-bpfcc',
+    once: () => costUnder((pid) => ['sslsniff-bpfcc', '-p', `${pid}`, '--extra-lib', `openssl:${load}`]),
+  },
+];
+
+/** @type {Contestant[]} */
+const onSockets = [
+  { name: 'bare', once: () => costOf(loadOf('talk')) },
+  { name: 'agsight --no-files', once: () => costOf(captured(loadOf('talk'))) },
+  { name: 'agsight', once: () => costOf(captured(loadOf('talk'), [])) },
+  {
+    name: 'strace -f -e trace=network',
+    program: 'strace',
+    once: () => costOf(['strace', ...straceOptions, ...loadOf('talk', CALLS / 10)]),
+  },
+];
+
+/**
+ * @param {readonly Cost[] | undefined} samples
+ * @returns {Cost}
+ */
+function medians(samples = []) {
+  return { ns: median(samples.map(({ ns }) => ns)), cpu: median(samples.map(({ cpu }) => cpu)) };
+}
+
+/**
+ * @param {string} title
+ * @param {readonly Contestant[]} contestants the first is what the others are measured by
+ * @returns {Promise<Map<string, number>>} what each adds, in nanoseconds of CPU
+ */
+async function compare(title, contestants) {
+  console.log(`${title}, ${CALLS} times, median of ${rounds} rounds`);
+  /** @type {Map<string, Cost[]>} */
+  const samples = new Map(contestants.map(({ name }) => [name, []]));
+  /** @type {Map<string, number>} */
+  const lost = new Map();
+  const refused = new Map();
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, once, program } of contestants) {
+      if (refused.has(name)) continue;
+      if (program !== undefined && !isInstalled(program)) {
+        refused.set(name, 'not installed');
+        continue;
+      }
+      try {
+        const result = await once();
+        samples.get(name)?.push(result);
+        lost.set(name, (lost.get(name) ?? 0) + (result.lost ?? 0));
+      } catch (error) {
+        refused.set(name, error instanceof Error ? error.message : error);
+      }
+    }
+  }
+  const bare = medians(samples.get('bare'));
+  const added = new Map();
+  for (const { name } of contestants) {
+    const { ns, cpu } = medians(samples.get(name));
+    added.set(name, cpu - bare.cpu);
+    const more = `   adds ${(ns - bare.ns).toFixed(0)} ns, ${(cpu - bare.cpu).toFixed(0)} ns of CPU`;
+    const gone = lost.get(name) ? `   (it lost ${lost.get(name)} events)` : '';
+    const text = `${ns.toFixed(0)} ns, ${cpu.toFixed(0)} ns of CPU${name === 'bare' ? '' : more}${gone}`;
+    console.log(`  ${name.padEnd(28)} ${refused.has(name) ? `did not run: ${refused.get(name)}` : text}`);
+  }
+  return added;
+}
+
+async function compareCalls() {
+  const added = await compare(`One SSL_write of ${BYTES} bytes`, onCalls);
+  const ratio = (added.get('agsight') ?? Number.NaN) / (added.get('bpftrace') ?? Number.NaN);
+  console.log(
+    `  agsight costs ${ratio.toFixed(2)} of the CPU that bpftrace does   goal: within ${GOAL_OF_BPFTRACE}\n`,
+  );
+  await compare('The same with a send and a recv', onSockets);
+  console.log('');
+}
+
+/**
+ * Runs `use` while a capture of an idle process goes on.
+ *
+ * @template T
+ * @param {string[]} options
+ * @param {(pid: number) => Promise<T>} use
+ */
+async function whileCapturing(options, use) {
+  const idle = spawn(load, ['idle']);
+  bundles += 1;
+  const bundle = join(directory, `bundle-${bundles}`);
+  const args = [agsight, 'capture', '--raw', ...options, '-o', bundle, '--pid', `${idle.pid}`];
+  const capture = spawn(process.execPath, args, { stdio: 'ignore' });
+  const ended = new Promise((resolve) => capture.once('exit', resolve));
+  try {
+    while (!readdirSync(directory).includes(`bundle-${bundles}`)) await delay(20);
+    await delay(300);
+    return await use(capture.pid ?? 0);
+  } finally {
+    capture.kill('SIGINT');
+    await ended;
+    idle.kill();
+  }
+}
+
+/** @param {() => Promise<void>} use */
+const withoutCapture = (use) => use();
+
+/**
+ * The part of a capture that sees TLS and processes, without what sees sockets and files.
+ *
+ * @param {() => Promise<void>} use
+ */
+async function withTlsOnly(use) {
+  const program = new KernelProgram(RING_BYTES);
+  try {
+    const functions = inspectBinary(load).tls.flatMap((library) => library.functions);
+    program.attach(
+      load,
+      functions.map(({ offset }) => ({ offset, cookie: 0, atReturn: true })),
+    );
+    await use();
+  } finally {
+    program.close();
+  }
+}
+
+async function compareOthers() {
+  console.log(`Another program of the machine, nanoseconds of CPU each, median of ${rounds} rounds`);
+  const works = [
+    { name: 'SSL_write with send and recv', command: [other, 'talk', `${BYTES}`, `${CALLS * 5}`] },
+    { name: 'fork, exec and exit', command: [other, 'spawn', '200'] },
+    { name: 'system call', command: [other, 'system', '1000000'] },
+    { name: 'SSL_write of the same program', command: [load, 'talk', `${BYTES}`, `${CALLS}`] },
+  ];
+  const conditions = [
+    { name: 'without', around: withoutCapture },
+    { name: 'TLS and processes', around: withTlsOnly },
+    { name: 'a whole capture', around: (/** @type {() => Promise<void>} */ use) => whileCapturing([], use) },
+  ];
+  const samples = new Map();
+  for (let round = 0; round < rounds; round++) {
+    for (const condition of conditions) {
+      const measure = async () => {
+        for (const work of works) {
+          const key = `${condition.name} ${work.name}`;
+          samples.set(key, [...(samples.get(key) ?? []), (await costOf(work.command)).cpu]);
+        }
+      };
+      await condition.around(measure);
+    }
+  }
+  for (const work of works) {
+    const values = conditions.map(({ name }) => median(samples.get(`${name} ${work.name}`)));
+    const [bare = 1] = values;
+    const texts = conditions.map(({ name }, index) => {
+      const value = values[index] ?? Number.NaN;
+      const change = index === 0 ? '' : ` (${((value / bare - 1) * 100).toFixed(1)} %)`;
+      return `${name} ${value.toFixed(0)}${change}`;
+    });
+    console.log(`  ${work.name.padEnd(30)} ${texts.join('   ')}`);
+  }
+  console.log(
+    '  goal: TLS and processes within the noise, but for the same program, which pays for the probe\n',
+  );
+}
+
+/**
+ * How long the command of a capture ran, in milliseconds: from its exec to its exit, by the kernel's own records of them.
+ *
+ * @param {string[]} command
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string[]} options
+ */
+async function capturedMs(command, env, options) {
+  const line = captured(command, options);
+  const { stderr } = await run(line, env);
+  const bundle = line[line.indexOf('-o') + 1] ?? '';
+  let pid = 0;
+  let execNs = 0n;
+  for await (const event of readEvidence(bundle)) {
+    if (event.kind === 'exec' && pid === 0) {
+      pid = event.pid;
+      execNs = event.timeNs;
+    } else if (event.kind === 'exit' && event.pid === pid) {
+      if (event.exitCode !== 0) throw new Error(`the command failed under agsight: ${stderr}`);
+      return Number(event.timeNs - execNs) / 1e6;
+    }
+  }
+  throw new Error(`no exit of the command in the evidence: ${stderr}`);
+}
+
+/**
+ * @param {string[]} command
+ * @param {NodeJS.ProcessEnv} env
+ */
+const ranMs = async (command, env) => (await costOf(command, env)).ns / 1e6;
+
+/** @type {{ name: string, once: typeof ranMs, program?: string }[]} */
+const onCodex = [
+  { name: 'bare', once: (command, env) => ranMs([load, 'run', ...command], env) },
+  { name: 'agsight', once: (command, env) => capturedMs(command, env, []) },
+  { name: 'agsight --no-files', once: (command, env) => capturedMs(command, env, ['--no-files']) },
+  {
+    name: 'strace -f -e trace=network',
+    program: 'strace',
+    once: (command, env) => ranMs(['strace', ...straceOptions, load, 'run', ...command], env),
+  },
+];
+
+async function compareCodex() {
+  const codex = await fetchCodex('0.169.0', { report: console.error });
+  const contestants = onCodex.filter(({ program }) => program === undefined || isInstalled(program));
+  const samples = new Map(contestants.map(({ name }) => [name, /** @type {number[]} */ ([])]));
+  for (let round = 0; round < rounds * CODEX_RUNS; round++) {
+    for (const { name, once } of contestants) {
+      const server = await startMockResponses(demoSteps);
+      const home = join(directory, 'codex-home');
+      const { command, env } = prepareCodexRun({
+        codex,
+        directory: home,
+        server,
+        prompt: demoPrompt,
+        workspace: demoWorkspace,
+      });
+      samples.get(name)?.push(await once(command, env));
+      await server.close();
+      rmSync(home, { recursive: true });
+    }
+  }
+  console.log(
+    `codex exec with a tool call, median of ${rounds * CODEX_RUNS} rounds, and of the ratios within each round`,
+  );
+  for (const [name, values] of samples) {
+    // Of pairs from one round: what the machine does meanwhile hits both.
+    const ratio = median(values.map((value, round) => value / (samples.get('bare')?.[round] ?? Number.NaN)));
+    const change = name === 'bare' ? '' : `   ${((ratio - 1) * 100).toFixed(1)} %`;
+    console.log(`  ${name.padEnd(28)} ${median(values).toFixed(0)} ms${change}`);
+  }
+  console.log(`  goal: agsight within ${GOAL_OF_CODEX * 100} %\n`);
+}
+
+/**
+ * Time on a CPU of all threads of a process, in nanoseconds.
+ *
+ * @param {number} pid
+ */
+function cpuTime(pid) {
+  return readdirSync(`/proc/${pid}/task`).reduce(
+    (sum, thread) =>
+      sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+    0,
+  );
+}
+
+async function measureIdle() {
+  for (const [name, options] of /** @type {const} */ ([
+    ['agsight', []],
+    ['agsight --no-files', ['--no-files']],
+  ])) {
+    const share = await whileCapturing([...options], async (pid) => {
+      await delay(1000);
+      const before = cpuTime(pid);
+      await delay(IDLE_SECONDS * 1000);
+      return (cpuTime(pid) - before) / (IDLE_SECONDS * 1e9);
+    });
+    console.log(`CPU of ${name} while nothing happens: ${(share * 100).toFixed(2)} %`);
+  }
+}
+
+const parts = { calls: compareCalls, others: compareOthers, codex: compareCodex, idle: measureIdle };
+const wanted = process.argv.slice(3);
+try {
+  for (const [name, measure] of Object.entries(parts)) {
+    if (wanted.length === 0 || wanted.includes(name)) await measure();
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
