@@ -36,7 +36,7 @@ export function startInteraction(graph: Graph, tool: ToolCall, ref: RawPayloadRe
 
 /** What the runtime observed when a tool had acted on an agent. */
 export function endInteraction(graph: Graph, { at }: Moment, tool: ToolCall, ref: RawPayloadRef): void {
-  if (tool.kind.type === 'mcp') return;
+  if (tool.kind.type === 'mcp' && !graph.schema.mcpActivities) return;
   if (member(graph.payloads.json(ref), 'agent_thread_id') !== undefined) {
     endActivity(graph, at, tool, ref);
     return;

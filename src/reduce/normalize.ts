@@ -61,7 +61,7 @@ export function normalizeItem(item: Json, payloadId: string, schema: Schema): No
       );
     }
     case 'agent_message': {
-      const { parts, agentMessage } = agentMessageFields(item, payloadId);
+      const { parts, agentMessage } = agentMessageFields(item, payloadId, schema);
       return make('assistant', 'analysis', 'message', parts, null, agentMessage);
     }
     case 'reasoning':
@@ -162,7 +162,7 @@ function contentParts(content: Json | undefined, payloadId: string, schema: Sche
   return parts;
 }
 
-const agentMessageShape = struct('struct AgentMessage', {
+const agentMessageMembers = {
   id: optional(text),
   author: text,
   recipient: text,
@@ -172,16 +172,25 @@ const agentMessageShape = struct('struct AgentMessage', {
       { input_text: { text }, encrypted_content: { encrypted_content: text } },
     ),
   ),
+};
+const agentMessageShape = struct('struct AgentMessage', agentMessageMembers);
+const checkedAgentMessageShape = struct('struct AgentMessage', {
+  ...agentMessageMembers,
+  internal_chat_message_metadata_passthrough: optional(
+    struct('struct InternalChatMessageMetadataPassthrough', { turn_id: optional(text) }),
+  ),
 });
 
 function agentMessageFields(
   item: Json,
   payloadId: string,
+  schema: Schema,
 ): { parts: ConversationPart[]; agentMessage: AgentMessage } {
   const where = `agent_message item in payload ${payloadId}`;
   let decoded: ReturnType<typeof agentMessageShape>;
   try {
-    decoded = agentMessageShape(item, 'agent_message', 'tagged value');
+    const shape = schema.checkedPassthrough ? checkedAgentMessageShape : agentMessageShape;
+    decoded = shape(item, 'agent_message', 'tagged value');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     throw new Rejection('model-item-invalid', `failed to parse ${where}`, [error.message]);

@@ -29,6 +29,12 @@ export interface Schema {
   /** What a tool can be seen doing to an agent. */
   readonly activities: readonly string[];
 
+  /** Also a tool of an MCP server can be seen acting on an agent. */
+  readonly mcpActivities: boolean;
+
+  /** What a message between agents says of its turn must be right, though it is not used. */
+  readonly checkedPassthrough: boolean;
+
   /** Content parts that are no text are told apart by their hash, not by the payload that they came in. */
   readonly hashedParts: boolean;
 
@@ -47,6 +53,9 @@ export interface Schema {
   /** What a model wrote to a process must be well-formed, and the runtime splits a command's output in two. */
   readonly splitOutput: boolean;
 
+  /** An invocation names the namespace of its tool. */
+  readonly toolNamespaces: boolean;
+
   /** A code cell that ended has answered; without it the first answer may come later. */
   readonly endIsAnswer: boolean;
 
@@ -61,12 +70,15 @@ const schema1: Schema = {
   fixedOutputs: true,
   singleUse: false,
   activities: ['started', 'interacted', 'interrupted'],
+  mcpActivities: true,
+  checkedPassthrough: true,
   hashedParts: false,
   markedEmptyContent: true,
   unseenItems: new Set(),
   callItemsInOrder: false,
   sessionsByProcess: true,
   splitOutput: true,
+  toolNamespaces: false,
   endIsAnswer: true,
   trim(state) {
     state.recording_complete = undefined;
@@ -89,12 +101,15 @@ const schema2: Schema = {
   fixedOutputs: false,
   singleUse: true,
   activities: ['started', 'interacted', 'interrupted', 'completed'],
+  mcpActivities: false,
+  checkedPassthrough: false,
   hashedParts: true,
   markedEmptyContent: false,
   unseenItems: new Set(['additional_tools']),
   callItemsInOrder: true,
   sessionsByProcess: false,
   splitOutput: false,
+  toolNamespaces: true,
   endIsAnswer: false,
 };
 

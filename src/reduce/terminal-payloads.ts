@@ -48,11 +48,10 @@ const endShape = struct('struct ExecCommandEndPayload', {
   exit_code: i32,
 });
 
-const invocationShape = struct('struct DispatchedToolTraceRequestPayload', {
-  tool_name: text,
-  tool_namespace: optional(text),
-  payload: struct('struct DispatchedToolPayload', { type: text, arguments: optional(text) }),
-});
+const INVOCATION = 'struct DispatchedToolTraceRequestPayload';
+const payload = struct('struct DispatchedToolPayload', { type: text, arguments: optional(text) });
+const invocationShape = struct(INVOCATION, { tool_name: text, tool_namespace: optional(text), payload });
+const plainInvocationShape = struct(INVOCATION, { tool_name: text, payload });
 
 const WRITE_ARGUMENTS = 'struct DispatchedWriteStdinArgs';
 const writeArgumentsShape = {
@@ -82,7 +81,7 @@ const codeModeResultShape = struct('struct CodeModeExecResult', {
 /** What the model asked a write to do; undefined when it named no process. Throws Rejection. */
 export function parseWrite(payload: Json, payloadId: string, schema: Schema): OperationRequest | undefined {
   const refuse = refusal(`parse terminal invocation payload ${payloadId} as dispatch payload`);
-  const invocation = decode(invocationShape, payload, refuse);
+  const invocation = decode(schema.toolNamespaces ? invocationShape : plainInvocationShape, payload, refuse);
   if (invocation.tool_name !== 'write_stdin') {
     throw refuse(`dispatch terminal request is for ${invocation.tool_name}, not write_stdin`);
   }

@@ -33,9 +33,11 @@ export const bundleSets = [
   'composed',
   'probed',
   'damaged',
+  'typed',
   'schema-1-recorded',
   'schema-1-composed',
   'schema-1-damaged',
+  'schema-1-probed',
 ] as const;
 
 export function bundleSet(name: (typeof bundleSets)[number]): Record<string, PackedBundle> {

@@ -1,8 +1,12 @@
 // The event decoder: nothing that Codex writes is lost, and what is no event is refused in the words of the
 // reference.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { decodeEvent } from '../../src/trace/event-decoder.js';
+import { JsonTextError } from '../../src/trace/json-text.js';
 import { compactJson, JsonNumber } from '../../src/trace/json-value.js';
 import { latin1, recordedBundle, recordedBundles } from '../support/bundles.js';
 
@@ -97,4 +101,19 @@ test('unknown fields are passed over', () => {
     type: 'rollout_ended',
     status: 'completed',
   });
+});
+
+test('lines with every wrong type in every place are refused in the words of the reference', () => {
+  const file = join(import.meta.dirname, '..', 'fixtures', 'trace', 'event-lines.json.gz');
+  const lines: [string, string | null][] = JSON.parse(gunzipSync(readFileSync(file)).toString('utf8'));
+  expect(lines.length).toBeGreaterThan(1000);
+  for (const [text, refusal] of lines) {
+    let said: string | null = null;
+    try {
+      decodeEvent(Buffer.from(`${text}\n`), 2);
+    } catch (error) {
+      said = error instanceof JsonTextError ? error.message : String(error);
+    }
+    expect([text, said]).toEqual([text, refusal]);
+  }
 });
