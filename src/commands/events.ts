@@ -53,12 +53,15 @@ async function printTable(bundle: string, table: TableName, options: Options): P
   const output = await rowWriter(columns, options.format ?? (options.json === true ? 'json' : 'table'));
   let isSound = true;
   const calls = new ToolCalls(await loadRuns(bundle));
-  for await (const { table: of, row } of eventRows(bundle, calls, () => {
+  const onIncomplete = (): void => {
     isSound = false;
-  })) {
-    if (of === table) await output.add(row);
+  };
+  for await (const { row } of eventRows(bundle, { calls, tables: [table], onIncomplete })) {
+    const written = output.add(row);
+    if (written !== undefined) await written;
   }
   await output.end();
+  await flush();
   if (!isSound) process.exitCode = ExitCode.incomplete;
 }
 
@@ -73,29 +76,43 @@ async function printToolCalls(bundle: string, options: Options): Promise<void> {
 }
 
 interface RowWriter {
-  add(row: Row): Promise<void>;
+  /** A promise only when the reader of the output has to be waited for. */
+  add(row: Row): Promise<void> | undefined;
   end(): Promise<void>;
 }
 
-async function write(text: string): Promise<void> {
-  if (process.stdout.write(text)) return;
-  await new Promise((resolve) => process.stdout.once('drain', resolve));
+const batchCharacters = 1 << 16;
+let batch = '';
+
+/** Row by row, writing would take longer than making the rows. */
+function write(text: string): Promise<void> | undefined {
+  batch += text;
+  return batch.length < batchCharacters ? undefined : flush();
+}
+
+function flush(): Promise<void> | undefined {
+  const text = batch;
+  batch = '';
+  if (process.stdout.write(text)) return undefined;
+  return new Promise((resolve) => process.stdout.once('drain', () => resolve()));
 }
 
 /** All but the table are written row by row. */
 async function rowWriter(columns: readonly Column[], format: (typeof formats)[number]): Promise<RowWriter> {
-  const ordered = (row: Row) => Object.fromEntries(columns.map(({ name }) => [name, row[name] ?? null]));
   switch (format) {
     case 'ndjson':
-      return { add: (row) => write(`${JSON.stringify(ordered(row))}\n`), end: async () => {} };
+      return { add: (row) => write(`${JSON.stringify(row)}\n`), end: async () => {} };
     case 'json': {
       let separator = '[\n';
       return {
-        async add(row) {
-          await write(`${separator}${JSON.stringify(ordered(row))}`);
+        add(row) {
+          const begin = separator;
           separator = ',\n';
+          return write(`${begin}${JSON.stringify(row)}`);
         },
-        end: () => write(separator === '[\n' ? '[]\n' : '\n]\n'),
+        async end() {
+          await write(separator === '[\n' ? '[]\n' : '\n]\n');
+        },
       };
     }
     case 'csv':
@@ -155,9 +172,10 @@ async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {
     return singleLine(String(cell), cellWidth);
   };
   return {
-    async add(row) {
+    add(row) {
       if (rows.length < maxTableRows) rows.push(row);
       else left++;
+      return undefined;
     },
     async end() {
       rows.sort((a, b) => Number(a.time) - Number(b.time));

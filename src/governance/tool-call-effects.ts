@@ -83,9 +83,10 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   const calls = new ToolCalls(runs);
   const collector = new Collector(calls);
   let isSound = true;
-  const rows = eventRows(bundle, calls, () => {
+  const onIncomplete = (): void => {
     isSound = false;
-  });
+  };
+  const rows = eventRows(bundle, { calls, onIncomplete });
   try {
     for await (const row of rows) collector.add(row);
   } catch (error) {

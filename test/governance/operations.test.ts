@@ -42,9 +42,8 @@ const record = (command: string[], more: Partial<CaptureOptions> = {}) =>
 
 async function rows(table: TableName): Promise<Row[]> {
   const found: Row[] = [];
-  for await (const entry of eventRows(bundle, new ToolCalls([]), () => {})) {
-    if (entry.table === table) found.push(entry.row);
-  }
+  const options = { calls: new ToolCalls([]), tables: [table], onIncomplete: () => {} };
+  for await (const { row } of eventRows(bundle, options)) found.push(row);
   return found;
 }
 
