@@ -34,6 +34,7 @@ struct sock___socket {
 struct tcp_sock___socket {
 	__u64 bytes_received;
 	__u64 bytes_sent;
+	__u64 bytes_retrans;
 } RELOCATED;
 
 struct socket___socket {
@@ -174,7 +175,8 @@ static __noinline int record_socket(struct sock___socket *sk, struct socket_stat
 	}
 	record->connection = state->id;
 	record->carries = state->carries;
-	record->sent = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_sent);
+	record->sent = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_sent) -
+		       BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_retrans);
 	/* TCP counts the end of the stream as a byte. */
 	record->received = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_received) - state->has_fin;
 	record->operation = operation;
