@@ -3,8 +3,9 @@
 
 import { readFileSync } from 'node:fs';
 import { KernelProgram } from '../bpf/kernel-program.js';
-import { forEachRecord, layout, RecordType } from '../bpf/record.js';
+import { Cookie, forEachRecord, layout, RecordType } from '../bpf/record.js';
 import { loadShim } from '../bpf/shim.js';
+import { tlsLibraries } from '../capture/event-assembler.js';
 import { kernelTypes } from '../capture/host.js';
 import { functionId } from './btf.js';
 
@@ -19,6 +20,8 @@ export interface Trial {
 }
 
 const sample = Buffer.from('agsight doctor calls itself');
+/** As of a function of OpenSSL; without any, the kernel program takes the call for none. */
+const cookie = tlsLibraries.indexOf('openssl') << Cookie.libraryShift;
 const drainBytes = 1 << 20;
 /** Any function would do that every kernel has. */
 const kernelFunction = 'vfs_open';
@@ -31,7 +34,7 @@ export function tryCapture(ringBytes: number): Trial {
   try {
     const { path, offset } = placeOf(loadShim().moveBytes(sample));
     program.follow(process.pid, process.pid);
-    program.attach(path, [{ offset, cookie: 0, atReturn: true }]);
+    program.attach(path, [{ offset, cookie, atReturn: true }]);
     loadShim().moveBytes(sample);
     const { attachKind, operationsRefused } = program;
     return { loadMs, attachKind, operationsRefused, isRecorded: isRecorded(program) };
