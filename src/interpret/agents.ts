@@ -75,6 +75,8 @@ export class Agents {
     // The reference refuses a bundle with an id that is no UUID.
     if (sender === undefined || !UUID.test(sender.id)) return;
     const { run } = act;
+    // The reference reads the message where the model wrote it.
+    if (run.kind.type !== 'close_agent' && stringAt(run.args, 'message') === undefined) return;
     if (run.namespace === FIRST_GENERATION) this.#firstGeneration(act, tree);
     else if (run.kind.type === 'spawn_agent') {
       const path = stringAt(parseObject(act.output), 'task_name');

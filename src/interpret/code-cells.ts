@@ -99,7 +99,7 @@ export class CodeCells {
     const { turnId } = cell;
     const args = JSON.stringify({ cmd: process.argv.at(-1) ?? '' });
     const tell = (at: bigint, payload: Parameters<Rollout['event']>[1]) =>
-      this.#rollout.event(at, payload, this.#threadId, turnId);
+      this.#rollout.event(at, payload, this.#threadId, turnId, 'after');
     tell(startedNs, {
       type: 'tool_call_started',
       tool_call_id: callId,

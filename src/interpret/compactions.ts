@@ -35,8 +35,13 @@ export class Compactions {
     this.#threadId = threadId;
   }
 
-  /** `input` is the whole history that the request stands for. */
-  requested(call: ResponsesCall, request: CallRequest, turnId: string, input: readonly unknown[]): void {
+  /** `history` is all that the request stands for. */
+  requested(
+    call: ResponsesCall,
+    request: CallRequest,
+    turnId: string,
+    { history: input, atNs }: { history: readonly unknown[]; atNs: bigint },
+  ): void {
     const isTriggered = stringAt(input.at(-1), 'type') === TRIGGER;
     if (!isTriggered && !COMPACT_PATH.test(call.head.target)) return;
     const { shared } = this.#rollout;
@@ -59,7 +64,7 @@ export class Compactions {
       parallel_tool_calls: request.body.parallel_tool_calls === true,
     };
     this.#rollout.event(
-      call.startedNs,
+      atNs,
       {
         type: 'compaction_request_started',
         compaction_id: compaction.id,

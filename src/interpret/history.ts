@@ -2,7 +2,7 @@
 
 import type { RawEventPayload } from '../trace/raw-event.js';
 import { arrayAt, type JsonObject, stringAt } from './json.js';
-import { isComputedId } from './model-item.js';
+import { isComputedId, isSupported } from './model-item.js';
 import type { CallRequest } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import type { Place } from './timeline.js';
@@ -14,6 +14,8 @@ export class History {
   readonly #rollout: Rollout;
   readonly #threadId: string;
   readonly #known = new Set<string>();
+  /** What calls ask for, by kind and id. */
+  readonly #calls = new Map<string, string>();
   /** Over HTTP no request continues another one. */
   #last: { responseId: string; items: readonly unknown[] } | undefined;
 
@@ -32,6 +34,19 @@ export class History {
   /** A response may be continued: `items` are the whole input of its request, and its output. */
   answered(responseId: string, items: readonly unknown[]): void {
     this.#last = { responseId, items };
+  }
+
+  /** Whether the reference takes the item as part of this thread: one of its kinds, and no second content of a call. */
+  takes(item: unknown): item is JsonObject {
+    if (!isSupported(item)) return false;
+    const { type } = item;
+    const callId = stringAt(item, 'call_id');
+    if (callId === undefined || (type !== 'function_call' && type !== 'custom_tool_call')) return true;
+    const key = `${type} ${callId}`;
+    const content = stringAt(item, 'arguments') ?? stringAt(item, 'input') ?? '';
+    const known = this.#calls.get(key);
+    if (known === undefined) this.#calls.set(key, content);
+    return known === undefined || known === content;
   }
 
   /** Whether new items say that a person has ended the turn before. */

@@ -6,7 +6,6 @@ import { derivedUuid } from './derived-id.js';
 import type { Outcome } from './exchange.js';
 import type { History } from './history.js';
 import { type JsonObject, stringAt } from './json.js';
-import { isSupported } from './model-item.js';
 import type { CallEnd, CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { partialPayload, providerName, requestPayload, responsePayload } from './thread-payload.js';
@@ -58,14 +57,19 @@ export class Inferences {
   }
 
   /** `history` is all that the request stands for. */
-  begin(call: ResponsesCall, request: CallRequest, turn: Turn, history: readonly unknown[]): void {
+  begin(
+    call: ResponsesCall,
+    request: CallRequest,
+    turn: Turn,
+    { history, atNs }: { history: readonly unknown[]; atNs: bigint },
+  ): void {
     const { shared } = this.#rollout;
     const id =
       call.ids?.inferenceCallId ??
       derivedUuid(shared.salt, 'inference', call.connection, call.startedNs, call.place);
     if (!this.#rollout.claim('inference', id)) return;
     const inference: Inference = {
-      ...{ id, call, ended: undefined, endNs: call.startedNs, tools: [], supersededNs: undefined },
+      ...{ id, call, ended: undefined, endNs: atNs, tools: [], supersededNs: undefined },
       input: call.transport === 'websocket' ? history : undefined,
       lastInputId: stringAt(request.input.at(-1), 'id'),
       output: [],
@@ -74,21 +78,21 @@ export class Inferences {
     const found = { turn, inference };
     this.#byId.set(id, found);
     this.#of.set(call, found);
-    this.#event(call.startedNs, turn, {
+    this.#event(atNs, turn, {
       type: 'inference_started',
       inference_call_id: id,
       thread_id: this.#threadId,
       codex_turn_id: turn.id,
       model: call.model ?? 'unknown',
       provider_name: providerName(call),
-      request_payload: requestPayload(this.#rollout, request, this.#responses),
+      request_payload: requestPayload(this.#rollout, this.#history, request, this.#responses),
     });
   }
 
   /** The model has finished an output item. */
   item(call: ResponsesCall, item: JsonObject, atNs: bigint): void {
     const found = this.#of.get(call);
-    if (found === undefined || !isSupported(item)) return;
+    if (found === undefined || !this.#history.takes(item)) return;
     const { turn, inference } = found;
     inference.output.push({ item, atNs });
     this.#unsettled = found;
@@ -154,7 +158,9 @@ export class Inferences {
       inference_call_id: inference.id,
       upstream_request_id: inference.call.upstreamRequestId ?? null,
     };
-    const partial = { partial_response_payload: partialPayload(this.#rollout, inference.call) };
+    const partial = {
+      partial_response_payload: partialPayload(this.#rollout, this.#history, inference.call),
+    };
     const ended: RawEventPayload =
       status === 'failed'
         ? { type: 'inference_failed', ...ids, error: why, ...partial }
@@ -168,7 +174,7 @@ export class Inferences {
       inference_call_id: id,
       response_id: call.responseId ?? null,
       upstream_request_id: call.upstreamRequestId ?? null,
-      response_payload: responsePayload(this.#rollout, call, items),
+      response_payload: responsePayload(this.#rollout, this.#history, call, items),
     });
   }
 

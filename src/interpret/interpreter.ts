@@ -41,6 +41,7 @@ export class Interpreter {
   readonly #exchanges: (ResponsesCall | OtherExchange)[] = [];
   readonly #connections: Connections;
   #shared: Shared | undefined;
+  #lastNs = 0n;
   #captureEndNs: bigint | undefined;
 
   /**
@@ -62,22 +63,32 @@ export class Interpreter {
     this.#shared ??= this.#begin(event.kind === 'capture-start' ? event : undefined);
     switch (event.kind) {
       case 'tls':
-        this.#connections.push(event);
+        this.#connections.push(this.#inOrder(event));
         return;
       case 'socket':
-        if (event.operation === 'close') this.#connections.closed(event);
+        if (event.operation === 'close') this.#connections.closed(this.#inOrder(event));
         return;
       case 'exec':
-        this.#processes.exec(event);
+        this.#processes.exec(this.#inOrder(event));
         return;
       case 'exit':
-        this.#exit(event);
+        this.#exit(this.#inOrder(event));
         return;
       case 'capture-end':
         this.#captureEndNs = event.timeNs;
         return;
       default:
     }
+  }
+
+  /** The order of the evidence counts: what processors recorded at once, or a stranger wrote, may have times against it. */
+  #inOrder<T extends EvidenceEvent>(event: T): T {
+    if (event.timeNs >= this.#lastNs) {
+      this.#lastNs = event.timeNs;
+      return event;
+    }
+    this.#lastNs += 1n;
+    return { ...event, timeNs: this.#lastNs };
   }
 
   /** Writes the bundles. Nothing may be pushed afterwards. */

@@ -2,8 +2,8 @@
 
 import { field } from '../protocol/http1-head.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
+import type { History } from './history.js';
 import { type JsonObject, stringAt } from './json.js';
-import { isSupported } from './model-item.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import type { WireIds } from './wire-ids.js';
@@ -14,23 +14,27 @@ import type { WireIds } from './wire-ids.js';
  */
 export function requestPayload(
   rollout: Rollout,
+  history: History,
   request: CallRequest,
   completed: ReadonlySet<string>,
 ): RawPayloadRef {
   const { previous_response_id: previous, ...body } = request.body;
   const isKnown = typeof previous !== 'string' || completed.has(previous);
-  if (isKnown && request.input.every(isSupported)) return rollout.payload('inference_request', request.text);
+  const input = request.input.filter((item) => history.takes(item));
+  if (isKnown && input.length === request.input.length)
+    return rollout.payload('inference_request', request.text);
   if (!isKnown) rollout.shared.anomalies.add('unknown-previous-response', previous);
   return rollout.payload('inference_request', {
     ...(isKnown ? request.body : { ...body, unknown_previous_response_id: previous }),
-    input: request.input.filter(isSupported),
-    ...setAside(rollout, request.input),
+    input,
+    ...setAside(rollout, request.input, input),
   });
 }
 
 /** `items` are all that the response brought. */
 export function responsePayload(
   rollout: Rollout,
+  history: History,
   call: ResponsesCall,
   items: readonly JsonObject[],
 ): RawPayloadRef {
@@ -38,20 +42,22 @@ export function responsePayload(
     response_id: call.responseId ?? null,
     upstream_request_id: call.upstreamRequestId ?? null,
     token_usage: call.usage ?? null,
-    output_items: items.filter(isSupported),
-    ...setAside(rollout, items),
+    ...output(rollout, history, items),
   });
 }
 
 /** What had arrived of a response that did not complete; null when no item had. Codex gives it no id and no usage. */
-export function partialPayload(rollout: Rollout, call: ResponsesCall): RawPayloadRef | null {
+export function partialPayload(
+  rollout: Rollout,
+  history: History,
+  call: ResponsesCall,
+): RawPayloadRef | null {
   if (call.items.length === 0) return null;
   return rollout.payload('inference_response', {
     response_id: null,
     upstream_request_id: call.upstreamRequestId ?? null,
     token_usage: null,
-    output_items: call.items.filter(isSupported),
-    ...setAside(rollout, call.items),
+    ...output(rollout, history, call.items),
   });
 }
 
@@ -91,10 +97,19 @@ function sessionSource(ids: WireIds, agentPath: string, nickname: string | null)
   return { subagent: { thread_spawn: { ...spawn, agent_nickname: nickname, agent_role: null } } };
 }
 
+function output(rollout: Rollout, history: History, items: readonly JsonObject[]): JsonObject {
+  const output_items = items.filter((item) => history.takes(item));
+  return { output_items, ...setAside(rollout, items, output_items) };
+}
+
 /** Items that would make the reference reject the bundle stay in the payload under a name of their own. */
-function setAside(rollout: Rollout, items: readonly unknown[]): { unsupported_items?: unknown[] } {
-  const unsupported = items.filter((item) => !isSupported(item));
-  if (unsupported.length === 0) return {};
+function setAside(
+  rollout: Rollout,
+  items: readonly unknown[],
+  taken: readonly unknown[],
+): { unsupported_items?: unknown[] } {
+  if (items.length === taken.length) return {};
+  const unsupported = items.filter((item) => !taken.includes(item));
   const example = stringAt(unsupported[0], 'type') ?? 'an item without a type';
   rollout.shared.anomalies.add('unsupported-item', example, unsupported.length);
   return { unsupported_items: unsupported };

@@ -13,6 +13,7 @@ import type { ProcessExit } from './processes.js';
 import type { CallEnd, CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { providerName, threadMetadata } from './thread-payload.js';
+import { later } from './time.js';
 import type { Place } from './timeline.js';
 import { ThreadTools } from './tools.js';
 import { boundaryOf, inferenceEnding, type ProcessRun, type Turn, turnEnding } from './turn.js';
@@ -36,6 +37,7 @@ export class Thread {
   readonly #inferences: Inferences;
   readonly #compactions: Compactions;
   #cwd: string | undefined;
+  #lastNs = 0n;
   #isAnnounced = false;
 
   /** `call` is the thread's first. */
@@ -67,9 +69,11 @@ export class Thread {
   /** A request is whole: what it carries back ends, and an inference of `turnId`, or a compaction, begins. */
   requested(call: ResponsesCall, request: CallRequest, turnId: string): void {
     if (this.#inferences.retried(call)) return;
-    const at = call.startedNs;
+    // What the thread's model has said comes before what is sent next, also where the evidence is out of order.
+    const at = call.startedNs > this.#lastNs ? call.startedNs : this.#lastNs + 1n;
+    this.#lastNs = at;
     const isFirst = this.#runs.length === 0;
-    const run = this.#run(call);
+    const run = this.#run(call, at);
     const before = [...this.#turns.values()].at(-1);
     const turn = this.#turn(turnId, at, run);
     if (turn === undefined) return;
@@ -87,23 +91,25 @@ export class Thread {
       this.#readInput(conversation, turn, at, isFirst);
       this.#compactionTurns.set(call, turn);
       turn.compaction = { startedNs: at, ended: undefined, endNs: at };
-      this.#compactions.requested(call, request, turn.id, history);
+      this.#compactions.requested(call, request, turn.id, { history, atNs: at });
       return;
     }
     const replacement = this.#compactions.installed(request.input);
     this.#inferences.settle(replacement.length === 0 ? history : undefined);
     this.#history.know(replacement);
     this.#readInput(request.input, turn, at, isFirst);
-    this.#inferences.begin(call, request, turn, history);
+    this.#inferences.begin(call, request, turn, { history, atNs: at });
   }
 
   /** The model has finished an output item. */
   item(call: ResponsesCall, item: JsonObject, timeNs: bigint): void {
+    this.#lastNs = later(timeNs, this.#lastNs);
     this.#inferences.item(call, item, timeNs);
   }
 
   /** A response has ended. */
   ended(call: ResponsesCall, end: CallEnd, timeNs: bigint): void {
+    this.#lastNs = later(timeNs, this.#lastNs);
     const { compaction } = this.#compactionTurns.get(call) ?? {};
     if (compaction !== undefined && end.kind !== 'unknown') {
       compaction.ended = end.kind === 'completed' ? 'completed' : 'failed';
@@ -179,14 +185,14 @@ export class Thread {
   }
 
   /** The process that sends on the thread; another one after the first has ended resumes it. */
-  #run(call: ResponsesCall): ProcessRun {
+  #run(call: ResponsesCall, at: bigint): ProcessRun {
     const current = this.#runs.at(-1);
     if (current !== undefined && (current.pid === call.pid || current.exit === undefined)) return current;
     const run: ProcessRun = { pid: call.pid, exit: undefined };
     this.#runs.push(run);
     if (current !== undefined) {
       this.#tools.restart();
-      this.#rollout.event(call.startedNs, { type: 'thread_resumed', thread_id: this.id });
+      this.#rollout.event(at, { type: 'thread_resumed', thread_id: this.id });
     }
     return run;
   }

@@ -52,6 +52,7 @@ export function writeCommandRuntime(
     },
     threadId,
     turnId,
+    'after',
   );
   const { exit } = process;
   if (exit === undefined) return;
@@ -77,6 +78,7 @@ export function writeCommandRuntime(
     },
     threadId,
     turnId,
+    'after',
   );
 }
 

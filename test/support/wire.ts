@@ -46,8 +46,8 @@ export interface WireRecording {
   reference: Parameters<typeof modelVisibleFacts>[0][];
 }
 
-export function wireRecording(name: string): WireRecording {
-  const path = new URL(`../fixtures/wire/${name}.json.gz`, import.meta.url);
+export function wireRecording(name: string, folder: 'wire' | 'agreement' = 'wire'): WireRecording {
+  const path = new URL(`../fixtures/${folder}/${name}.json.gz`, import.meta.url);
   return JSON.parse(gunzipSync(readFileSync(path)).toString());
 }
 
@@ -232,7 +232,8 @@ export function exitEvent(timeNs: bigint, fields: Partial<ExitEvent> = {}): Exit
 
 /** The recording as the evidence of a capture that saw it whole, in the order of time. */
 export function evidenceOf(recording: WireRecording, pieceBytes = PIECE_BYTES): EvidenceEvent[] {
-  const at = (ms: number) => BigInt(recording.startedAtUnixMs + ms) * 1_000_000n;
+  const at = (ms: number) =>
+    BigInt(recording.startedAtUnixMs) * 1_000_000n + BigInt(Math.round(ms * 1_000_000));
   const connections = new Map<number, Wire>();
   const events: EvidenceEvent[] = [];
   const contexts = new Map<string, Records>();
