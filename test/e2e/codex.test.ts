@@ -144,6 +144,7 @@ describe.for<[string, Transport]>([
   ['HTTP with compressed requests', { provider: 'built-in', login: 'chatgpt' }],
   ['WebSocket over rustls', { provider: 'built-in', webSocket: 'plain' }],
   ['compressed WebSocket over rustls', { provider: 'built-in', webSocket: 'deflate' }],
+  ['WebSocket without TLS', { provider: 'built-in', webSocket: 'deflate', tls: false }],
 ])('codex exec with a tool call over %s', ([name, transport]) => {
   let recording: Promise<Place & { finished: Finished }> | undefined;
   /** Recorded once, for all tests. */
