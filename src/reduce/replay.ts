@@ -8,6 +8,7 @@ import { decodeEvent } from '../trace/event-decoder.js';
 import { JsonTextError } from '../trace/json-text.js';
 import { compareUtf8, type Integer } from '../trace/json-value.js';
 import { PayloadReader } from '../trace/payload-reader.js';
+import { decodePlainEvent } from '../trace/plain-event.js';
 import type { Manifest, RawEvent, SchemaVersion } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';
 import { linkStartedCells } from './cell-links.js';
@@ -224,7 +225,7 @@ class Replayer {
 
 function decode(line: Uint8Array, number: number, terminated: boolean, schema: SchemaVersion): RawEvent {
   try {
-    return decodeEvent(line, schema);
+    return (schema === 2 ? decodePlainEvent(line) : undefined) ?? decodeEvent(line, schema);
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
     let code = 'line-invalid';
