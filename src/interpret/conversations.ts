@@ -1,42 +1,72 @@
-// Threads and turns of agents that name none: which requests continue each other. A request carries its whole history,
-// so that those of one process, or of the session that they name, with the same beginning are one thread; each message of
-// the user begins a turn. All of it is inferred, and says so.
+// Threads and turns of agents that do not name theirs, as Codex before 0.116 names no turns and other agents name
+// nothing: which requests continue each other. A request carries its whole history, or the id of the response that it
+// goes on from. Requests of one process, or of one session that they name, with the same beginning are one thread; each
+// message of the user begins a turn. All of it is inferred, and says so.
 
 import { createHash } from 'node:crypto';
-import type { ReadRequest } from './api-reader.js';
 import { derivedUuid } from './derived-id.js';
-import { type JsonObject, stringAt } from './json.js';
+import { stringAt } from './json.js';
+import type { CallRequest, ResponsesCall } from './responses-call.js';
 
 const CONVERSATION_LIMITS = {
-  /** Threads that are remembered. One that is forgotten goes on as another. */
-  threads: 10_000,
+  /** Threads, and responses that may be continued, that are remembered. What goes on from a forgotten one is another thread. */
+  remembered: 10_000,
 } as const;
+
+/** Where a request stands in its conversation. */
+interface Position {
+  threadId: string;
+  userMessages: number;
+}
 
 const NO_SALT = new Uint8Array();
 
 export class Conversations {
   readonly #threads = new Map<string, string>();
+  readonly #positions = new WeakMap<ResponsesCall, Position>();
+  readonly #responses = new Map<string, Position>();
 
-  /** Ids in the form in which Codex puts its own into a request. */
-  idsOf(request: ReadRequest, { pid, startedNs }: { pid: number; startedNs: bigint }): JsonObject {
-    const whose = request.sessionId ?? `process ${pid}`;
-    const key = `${whose} ${digest(request.input.find((item) => stringAt(item, 'role') === 'user'))}`;
-    const threadId = this.#threads.get(key) ?? derivedUuid(NO_SALT, 'thread', key, startedNs);
-    this.#threads.delete(key);
-    this.#threads.set(key, threadId);
-    const [oldest] = this.#threads.keys();
-    if (oldest !== undefined && this.#threads.size > CONVERSATION_LIMITS.threads)
-      this.#threads.delete(oldest);
-    return {
-      thread_id: threadId,
-      session_id: request.sessionId ?? threadId,
-      turn_id: derivedUuid(NO_SALT, 'turn', threadId, request.userMessages),
-    };
+  /** Gives the call the ids that it lacks. True when there were some. */
+  complete(call: ResponsesCall, request: CallRequest): boolean {
+    const { ids } = call;
+    if (ids === undefined || (ids.threadId !== undefined && ids.turnId !== undefined)) return false;
+    // What is no turn has no turn to be named.
+    if (call.isWarmUp || ids.requestKind !== undefined) return false;
+    const own = request.userMessages ?? request.input.filter(isUserMessage).length;
+    const before = this.#responses.get(stringAt(request.body, 'previous_response_id') ?? '');
+    const threadId = ids.threadId ?? before?.threadId ?? this.#threadOf(call, request);
+    const userMessages = own + (before?.userMessages ?? 0);
+    const turnId = ids.turnId ?? derivedUuid(NO_SALT, 'turn', threadId, userMessages);
+    this.#positions.set(call, { threadId, userMessages });
+    call.ids = { ...ids, threadId, turnId, isThreadInferred: ids.threadId === undefined };
+    return true;
+  }
+
+  /** Its response may be continued. */
+  ended(call: ResponsesCall): void {
+    const position = this.#positions.get(call);
+    if (position !== undefined && call.responseId !== undefined) {
+      remember(this.#responses, call.responseId, position);
+    }
+  }
+
+  #threadOf(call: ResponsesCall, { input }: CallRequest): string {
+    const first = JSON.stringify(input.find(isUserMessage) ?? null);
+    const whose = call.ids?.sessionId ?? `process ${call.pid}`;
+    const key = `${whose} ${createHash('sha256').update(first).digest('hex')}`;
+    const threadId = this.#threads.get(key) ?? derivedUuid(NO_SALT, 'thread', key, call.startedNs);
+    remember(this.#threads, key, threadId);
+    return threadId;
   }
 }
 
-function digest(item: JsonObject | undefined): string {
-  return createHash('sha256')
-    .update(JSON.stringify(item ?? null))
-    .digest('hex');
+function isUserMessage(item: unknown): boolean {
+  return stringAt(item, 'role') === 'user';
+}
+
+function remember<Value>(known: Map<string, Value>, key: string, value: Value): void {
+  known.delete(key);
+  known.set(key, value);
+  const [oldest] = known.keys();
+  if (oldest !== undefined && known.size > CONVERSATION_LIMITS.remembered) known.delete(oldest);
 }

@@ -33,7 +33,7 @@ export interface Exchange {
 }
 
 interface CallSummary {
-  /** `responses`, or the API that the call was translated from: then its thread and turn are inferred. */
+  /** `responses`, or the API that the call was translated from. */
   api: string;
   /** False for what is no inference of a thread: compactions, calls without ids, requests not readable. */
   inTrace: boolean;
@@ -48,8 +48,8 @@ interface CallSummary {
 
 /**
  * Follows calls of models, and the frame of every other exchange: those of the Responses API, at `…/responses` and
- * `…/responses/compact` below any base path, of Chat Completions and of Anthropic's Messages. `begun` is told of each one in the order of the requests, `ended` of the others' ends; those of
- * calls `sink` is told.
+ * `…/responses/compact` below any base path, of Chat Completions and of Anthropic's Messages. `begun` is told of each
+ * one in the order of the requests, `ended` of the others' ends; those of calls `sink` is told.
  */
 export function routeExchanges(
   sink: CallSink,
@@ -57,7 +57,8 @@ export function routeExchanges(
   begun: (exchange: ResponsesCall | OtherExchange) => void,
   ended?: (exchange: OtherExchange) => void,
 ): ExchangeRouter {
-  const shared = { decoders: new ContentDecoders(), conversations: new Conversations() };
+  const decoders = new ContentDecoders();
+  const told = withAllIds(sink, anomalies);
   return {
     exchange(head, where) {
       const path = pathOf(head.target);
@@ -68,12 +69,12 @@ export function routeExchanges(
       const isUnknown = head.target === '' && head.isPartial === true;
       const isCall = isResponses || isCompaction || isUnknown || reader !== undefined;
       if (isCall && head.method === 'POST') {
-        const call = new ResponsesCall(head, { ...where, transport: 'http' }, sink, anomalies);
+        const call = new ResponsesCall(head, { ...where, transport: 'http' }, told, anomalies);
         call.reader = reader;
         begun(call);
-        return new HttpCallObserver(call, shared, anomalies);
+        return new HttpCallObserver(call, decoders, anomalies);
       }
-      const openSocket = () => new ResponsesSocket(head, where, sink, anomalies, begun);
+      const openSocket = () => new ResponsesSocket(head, where, told, anomalies, begun);
       const other = new OtherExchange(head, where, {
         openSocket: isResponses ? openSocket : undefined,
         ended,
@@ -81,7 +82,23 @@ export function routeExchanges(
       begun(other);
       return other;
     },
-    openSocket: (where) => new ResponsesSocket(UNSEEN_UPGRADE, where, sink, anomalies, begun),
+    openSocket: (where) => new ResponsesSocket(UNSEEN_UPGRADE, where, told, anomalies, begun),
+  };
+}
+
+/** Calls that do not name their thread or turn get ids before `sink` is told of them. */
+function withAllIds(sink: CallSink, anomalies: Anomalies): CallSink {
+  const conversations = new Conversations();
+  return {
+    requested(call, request) {
+      if (conversations.complete(call, request)) anomalies.add('inferred-thread', call.where);
+      sink.requested(call, request);
+    },
+    item: (call, item, timeNs) => sink.item(call, item, timeNs),
+    ended(call, end, timeNs) {
+      conversations.ended(call);
+      sink.ended(call, end, timeNs);
+    },
   };
 }
 

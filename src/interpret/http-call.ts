@@ -6,7 +6,7 @@ import type { MessageEnd } from '../protocol/http1.js';
 import { field, type ResponseHead } from '../protocol/http1-head.js';
 import { SseDecoder } from '../protocol/sse.js';
 import type { Anomalies } from './anomalies.js';
-import type { Conversations } from './conversations.js';
+import type { ReadRequest } from './api-reader.js';
 import { HttpBody } from './http-body.js';
 import { arrayAt, type JsonObject, parseObject } from './json.js';
 import { apiOfBody } from './known-apis.js';
@@ -22,17 +22,10 @@ const CALL_LIMITS = {
 
 const FIRST_ERROR = 300;
 
-/** What all calls of an interpretation have in common. */
-export interface SharedByCalls {
-  decoders: ContentDecoders;
-  /** Finds the threads of agents that name none. */
-  conversations: Conversations;
-}
-
 export class HttpCallObserver implements ExchangeObserver {
   readonly #call: ResponsesCall;
   readonly #anomalies: Anomalies;
-  readonly #shared: SharedByCalls;
+  readonly #decoders: ContentDecoders;
   readonly #requestBody: HttpBody;
   readonly #requestText = new CollectedText();
   #responseBody: HttpBody | undefined;
@@ -43,11 +36,11 @@ export class HttpCallObserver implements ExchangeObserver {
   /** Bytes of the response are missing. */
   #hasGap = false;
 
-  constructor(call: ResponsesCall, shared: SharedByCalls, anomalies: Anomalies) {
+  constructor(call: ResponsesCall, decoders: ContentDecoders, anomalies: Anomalies) {
     this.#call = call;
-    this.#shared = shared;
+    this.#decoders = decoders;
     this.#anomalies = anomalies;
-    this.#requestBody = new HttpBody(call.head, shared.decoders, (bytes) => this.#requestText.add(bytes));
+    this.#requestBody = new HttpBody(call.head, decoders, (bytes) => this.#requestText.add(bytes));
   }
 
   requestData(bytes: Uint8Array): void {
@@ -70,7 +63,7 @@ export class HttpCallObserver implements ExchangeObserver {
     const isSuccess = head.status < FIRST_ERROR;
     this.#isStream =
       isSuccess && type === undefined ? undefined : isSuccess && /^text\/event-stream\b/i.test(type ?? '');
-    this.#responseBody = new HttpBody(head, this.#shared.decoders, (bytes) => this.#decoded(bytes));
+    this.#responseBody = new HttpBody(head, this.#decoders, (bytes) => this.#decoded(bytes));
   }
 
   responseData(bytes: Uint8Array, timeNs: bigint): void {
@@ -147,29 +140,17 @@ export class HttpCallObserver implements ExchangeObserver {
     if (sent !== undefined && this.#call.head.target === '') {
       this.#call.reader ??= apiOfBody(this.#call.head, sent);
     }
-    const isForeign = this.#call.reader !== undefined;
-    const body = isForeign ? this.#translated(sent) : sent;
+    const { reader } = this.#call;
+    const read = sent === undefined ? undefined : reader?.request(sent);
+    const body = reader === undefined ? sent : read && translated(read, reader.name);
     const input = arrayAt(body, 'input');
     if (body === undefined || input === undefined) {
       const why = isWhole ? 'not a JSON object with an input list' : 'bytes are missing';
       this.#anomalies.add('unreadable-request', `${where}: ${why}`);
       return undefined;
     }
-    return { text: isForeign ? JSON.stringify(body) : text, body, input };
-  }
-
-  /** The request of another API in the words of the Responses API. */
-  #translated(sent: JsonObject | undefined): JsonObject | undefined {
-    const { reader } = this.#call;
-    const read = sent === undefined ? undefined : reader?.request(sent);
-    if (read === undefined) return undefined;
-    this.#anomalies.add('inferred-thread', this.#call.where);
-    return {
-      ...read.rest,
-      input: read.input,
-      translated_from: reader?.name,
-      client_metadata: this.#shared.conversations.idsOf(read, this.#call),
-    };
+    if (read === undefined) return { text, body, input };
+    return { text: JSON.stringify(body), body, input, userMessages: read.userMessages };
   }
 
   #wholeBody(end: MessageEnd): void {
@@ -183,6 +164,12 @@ export class HttpCallObserver implements ExchangeObserver {
     const response = end.how === 'damaged' || this.#hasGap ? undefined : parseObject(text);
     if (response !== undefined) call.response(response);
   }
+}
+
+/** The request of another API in the words of the Responses API. */
+function translated({ input, sessionId, rest }: ReadRequest, from: string): JsonObject {
+  const metadata = sessionId === undefined ? {} : { client_metadata: { session_id: sessionId } };
+  return { ...rest, input, translated_from: from, ...metadata };
 }
 
 /** The first bytes of an event stream are a field or a comment; a JSON document begins otherwise. */

@@ -36,6 +36,8 @@ export interface CallRequest {
   text: string;
   body: JsonObject;
   input: readonly unknown[];
+  /** Messages of the user so far, where these are not the items with that role. */
+  userMessages?: number;
 }
 
 export type Transport = 'http' | 'websocket';

@@ -17,6 +17,8 @@ export interface WireIds {
   subagentKind: string | undefined;
   /** `turn` for an inference of a turn; `compaction`, `prewarm` and others are not. */
   requestKind: string | undefined;
+  /** The thread is not named on the wire: the history of the conversation tells it. */
+  isThreadInferred?: boolean;
 }
 
 export function wireIds(head: RequestHead, body: JsonObject): WireIds {

@@ -8,16 +8,16 @@ import type { CapturedProcess } from './captured-processes.js';
  * - `client_metadata`: its body does;
  * - `CODEX_THREAD_ID`: the environment of the process names the thread whose tool call it is part of;
  * - `rollout item id`: items of the exchange stand in the rollout file of one thread only;
- * - `history`: the request names no thread, but goes on with the conversation of another one;
- * - `pid`: the process has had exchanges of one thread, and of no other, by a better sign.
+ * - `pid`: the process has had exchanges of one thread, and of no other, by a better sign;
+ * - `history`: nothing names a thread of the process; requests that go on with one conversation are of one thread.
  */
 export type AttributionReason =
   | 'header'
   | 'client_metadata'
   | 'CODEX_THREAD_ID'
   | 'rollout item id'
-  | 'history'
-  | 'pid';
+  | 'pid'
+  | 'history';
 
 export interface Attribution {
   exchange: CapturedExchange;
@@ -70,6 +70,9 @@ export function attribute(exchanges: readonly CapturedExchange[], items: ItemOwn
       const why = `process ${pid} holds ${others.length + 1} threads and nothing says which one it was`;
       return { exchange, threadId: undefined, by: undefined, why };
     }
+    if (only === undefined && exchange.ids.threadId !== undefined) {
+      return { exchange, threadId: exchange.ids.threadId, by: 'history', why: undefined };
+    }
     return only === undefined
       ? { exchange, threadId: undefined, by: undefined, why: `nothing names a thread of process ${pid}` }
       : { exchange, threadId: only, by: 'pid', why: undefined };
@@ -78,20 +81,18 @@ export function attribute(exchanges: readonly CapturedExchange[], items: ItemOwn
 
 /** Whether an exchange names its thread itself, or its process does. */
 export function isNamed(exchange: CapturedExchange): boolean {
-  const { by } = bySign(exchange, new ItemOwners());
-  return by !== undefined && by !== 'history';
+  return bySign(exchange, new ItemOwners()).threadId !== undefined;
 }
 
 function bySign(
-  { header, ids, process, answered, repeated, exchange }: CapturedExchange,
+  { header, ids, process, answered, repeated }: CapturedExchange,
   items: ItemOwners,
 ): { threadId: string | undefined; by: AttributionReason | undefined } {
   if (header.threadId !== undefined) return { threadId: header.threadId, by: 'header' };
-  const isInferred = exchange.call !== undefined && exchange.call.api !== 'responses';
-  if (ids.threadId !== undefined && !isInferred) return { threadId: ids.threadId, by: 'client_metadata' };
+  if (ids.threadId !== undefined && ids.isThreadInferred !== true)
+    return { threadId: ids.threadId, by: 'client_metadata' };
   if (process.environmentThread !== undefined)
     return { threadId: process.environmentThread, by: 'CODEX_THREAD_ID' };
   const owner = items.ownerOf(answered) ?? items.ownerOf(repeated);
-  if (owner !== undefined) return { threadId: owner, by: 'rollout item id' };
-  return { threadId: ids.threadId, by: ids.threadId === undefined ? undefined : 'history' };
+  return { threadId: owner, by: owner === undefined ? undefined : 'rollout item id' };
 }

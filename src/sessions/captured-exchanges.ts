@@ -115,7 +115,7 @@ class ExchangeReader {
 
 /** What does not name its thread itself needs to be found by what it says. */
 function namesThread(call: ResponsesCall): boolean {
-  return call.ids?.threadId !== undefined && call.reader === undefined;
+  return call.ids?.threadId !== undefined && call.ids.isThreadInferred !== true;
 }
 
 function collectIds(items: readonly unknown[], ids: Set<string> | undefined): void {

@@ -550,7 +550,7 @@ describe('what is not told', () => {
     ]);
   });
 
-  test('a call below any base path is one; a call without ids belongs to no thread', () => {
+  test('a call below any base path is one; a call without ids has a thread that is inferred', () => {
     const anonymous = JSON.stringify({ model: 'm', input: [] });
     const { result, bundles } = interpret(
       capture(
@@ -564,12 +564,12 @@ describe('what is not told', () => {
         ),
       ),
     );
-    expect(bundles).toEqual([]);
+    expect(bundles).toHaveLength(1);
     expect(result.exchanges[0]).toMatchObject({
       path: '/backend-api/codex/responses',
-      call: { inTrace: false, outcome: 'completed', model: 'm', usage: { total_tokens: 120 } },
+      call: { inTrace: true, outcome: 'completed', model: 'm', usage: { total_tokens: 120 } },
     });
-    expect(result.anomalies.map(({ kind }) => kind)).toEqual(['no-thread']);
+    expect(result.anomalies.map(({ kind }) => kind)).toEqual(['inferred-thread']);
   });
 
   test('warm-ups are no inferences of a turn', () => {

@@ -436,6 +436,58 @@ describe("Anthropic's Messages", () => {
   });
 });
 
+describe('the Responses API without ids', () => {
+  const ask = (text: string, previous?: string) => ({
+    model: 'gpt-4.1',
+    input: [{ role: 'user', type: 'message', content: [{ type: 'input_text', text }] }],
+    ...(previous === undefined ? {} : { previous_response_id: previous }),
+  });
+  const reply = (id: string) => ({ id, status: 'completed', output: [] });
+  const turns = (events: EvidenceEvent[]) =>
+    interpret(events).result.exchanges.map(({ call }) => [call?.threadId, call?.turnId]);
+
+  test('goes on with the response that it names, or with its own beginning', () => {
+    const [a, b, c, d] = turns(
+      capture(
+        ['>', post('/v1/responses', ask('one'))],
+        ['<', jsonResponse(200, reply('resp_a'))],
+        ['>', post('/v1/responses', ask('two', 'resp_a'))],
+        ['<', jsonResponse(200, reply('resp_b'))],
+        ['>', post('/v1/responses', ask('three'))],
+        ['<', jsonResponse(200, reply('resp_c'))],
+        ['>', post('/v1/responses', ask('one'))],
+        ['<', jsonResponse(200, reply('resp_d'))],
+      ),
+    );
+    expect(b?.[0]).toBe(a?.[0]);
+    expect(b?.[1]).not.toBe(a?.[1]);
+    expect(c?.[0]).not.toBe(a?.[0]);
+    expect(d).toEqual(a);
+  });
+
+  test('of Codex before 0.116 has the thread in its header, and turns are counted', () => {
+    const thread = '01a1fa06-50b0-7221-8a2b-9cf8315e23cc';
+    const headers = [`session_id: ${thread}`, 'x-codex-turn-metadata: {"sandbox":"none"}'];
+    const [first, second] = turns(
+      capture(
+        ['>', post('/v1/responses', ask('one'), headers)],
+        ['<', jsonResponse(200, reply('resp_a'))],
+        [
+          '>',
+          post(
+            '/v1/responses',
+            { ...ask('one'), input: [...ask('one').input, ...ask('two').input] },
+            headers,
+          ),
+        ],
+        ['<', jsonResponse(200, reply('resp_b'))],
+      ),
+    );
+    expect([first?.[0], second?.[0]]).toEqual([thread, thread]);
+    expect(first?.[1]).not.toBe(second?.[1]);
+  });
+});
+
 test('any JSON is read or refused', () => {
   const keys = fc.constantFrom(
     'id',

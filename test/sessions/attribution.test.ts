@@ -127,7 +127,7 @@ describe('an exchange', () => {
     // A file that was not written since the capture began has nothing of it.
     const before = new Date(2020, 0);
     for (const name of Object.keys(files)) utimesSync(join(home, 'sessions', name), before, before);
-    expect((await readSessionMap([bundle])).exchanges.every(({ by }) => by === null)).toBe(true);
+    expect((await readSessionMap([bundle])).exchanges.every(({ by }) => by === 'history')).toBe(true);
   });
 
   it('is of the thread of its process only when that has no other', async () => {
