@@ -3,7 +3,7 @@
 // Usage: node bench/files.js [BATCHES]
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -60,7 +60,7 @@ const names = {
   pread64: undefined,
   close: undefined,
 };
-const script = Object.entries(names)
+const script = `BEGIN { printf("ready\\n"); }${Object.entries(names)
   .map(
     ([name, path]) => `
 tracepoint:syscalls:sys_enter_${name} { if (pid == (uint64)cpid) { @start[tid] = nsecs; ${path === undefined ? '' : `@path[tid] = str(${path});`} } }
@@ -68,7 +68,7 @@ tracepoint:syscalls:sys_exit_${name} /@start[tid]/ {
   printf("%d ${name} %s %d %d\\n", pid, @path[tid], args->ret, nsecs - @start[tid]); delete(@start[tid]); delete(@path[tid]);
 }`,
   )
-  .join('');
+  .join('')}`;
 
 /** bpftrace wants the tracing file system, which need not be mounted for anybody else. */
 const bpftrace = (/** @type {string} */ command) => [
@@ -76,7 +76,7 @@ const bpftrace = (/** @type {string} */ command) => [
   '-m',
   'sh',
   '-c',
-  `mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec bpftrace -o ${directory}/bpftrace.out -c "${command}" ${directory}/script.bt`,
+  `mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec bpftrace -B line -o ${directory}/bpftrace.out -c "${command}" ${directory}/script.bt`,
 ];
 
 /** Runs the load on its own while `watcher` watches somebody else. @param {string[]} watcher @param {() => boolean} isReady */
@@ -163,7 +163,11 @@ try {
       'bpftrace, somebody else',
       await median(() => {
         rmSync(join(directory, 'bpftrace.out'), { force: true });
-        return beside(bpftrace('sleep 20'), () => existsSync(join(directory, 'bpftrace.out')));
+        const output = join(directory, 'bpftrace.out');
+        return beside(
+          bpftrace('sleep 60'),
+          () => existsSync(output) && readFileSync(output, 'utf8').includes('ready'),
+        );
       }),
       bare,
     );

@@ -103,8 +103,10 @@ export class Processes {
   #causeOfExec(event: ExecEvent, before: Cause): Cause {
     const { CODEX_THREAD_ID: threadId, CODEX_TOOL_CALL_ID: callId } = event.environment;
     if (threadId !== undefined && callId !== undefined) return { threadId, callId, by: 'environment' };
-    if (threadId === undefined || before.callId !== null) return before;
+    if (threadId === undefined) return before;
     const found = this.#calls.ofProcess(threadId, event.timeNs, event.argv);
+    // A wrapper goes first, and becomes the command that was asked for.
+    if (before.callId !== null && (before.callId !== found?.call.id || found.by === 'time')) return before;
     return { threadId, callId: found?.call.id ?? null, by: found?.by ?? null };
   }
 }

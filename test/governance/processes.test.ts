@@ -1,6 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { Processes } from '../../src/governance/processes.js';
-import { ToolCalls } from '../../src/governance/tool-calls.js';
+import { type KnownCall, loadRuns, ToolCalls } from '../../src/governance/tool-calls.js';
 import { exec, exit, fileIo, fork } from './events.js';
 
 const thread = 'thread-1';
@@ -47,4 +48,38 @@ test('the file that an agent keeps of a thread names the thread', () => {
   const id = '01a1f9d6-92e4-7973-a996-dcb18dde5e3e';
   const path = `/home/sessions/rollout-2026-11-20T16-42-31-${id}.jsonl`;
   expect(processes.causeOf(fileIo({ at: 0 }), path)).toEqual({ threadId: id, callId: null, by: null });
+});
+
+const bundle = fileURLToPath(new URL('../fixtures/demo/bundle', import.meta.url));
+
+/** The tool call of a real run, and what is known of it. */
+async function demoCall(): Promise<{ calls: ToolCalls; call: KnownCall; at: number }> {
+  const calls = new ToolCalls(await loadRuns(bundle));
+  const [call] = calls.all;
+  if (call === undefined) throw new Error('the demo has a tool call');
+  return { calls, call, at: Number(call.startNs / 1000n) + 1 };
+}
+
+test('a process that names its thread alone belongs to the call that asked for its command, or ran alone then', async () => {
+  const { calls, call, at } = await demoCall();
+  expect(call).toMatchObject({
+    id: 'call_mock_1',
+    tool: 'exec_command',
+    request: 'wc -w notes.md && id -un',
+  });
+  const environment = { CODEX_THREAD_ID: call.threadId };
+  const processes = new Processes(calls);
+  const ours = { threadId: call.threadId, callId: call.id };
+  processes.push(exec(20, ['bash', '-c', 'a wrapper'], environment, at));
+  expect(causeAt(processes, 20)).toEqual({ ...ours, by: 'time' });
+  processes.push(exec(20, ['/bin/bash', '-lc', call.request], environment, at));
+  expect(causeAt(processes, 20)).toEqual({ ...ours, by: 'command' });
+  processes.push(fork(21, 20));
+  processes.push(exec(21, ['wc', '-w', 'notes.md'], environment, at));
+  expect(causeAt(processes, 21)).toEqual({ ...ours, by: 'ancestry' });
+
+  processes.push(exec(30, ['bash'], environment, at - 3_600_000_000));
+  expect(causeAt(processes, 30)).toEqual({ threadId: call.threadId, callId: null, by: null });
+  processes.push(exec(31, ['bash'], { CODEX_THREAD_ID: 'another' }, at));
+  expect(causeAt(processes, 31)).toEqual({ threadId: 'another', callId: null, by: null });
 });

@@ -13,7 +13,7 @@ export interface TracedCall {
   errno: number;
 }
 
-export interface TracedExec {
+interface TracedExec {
   pid: number;
   path: string;
   argv: string[];
