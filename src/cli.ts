@@ -47,8 +47,8 @@ function createProgram(): Command {
     });
   for (const create of [
     captureCommand,
-    eventsCommand,
     doctorCommand,
+    eventsCommand,
     offsetsCommand,
     psCommand,
     reduceCommand,

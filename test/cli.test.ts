@@ -22,7 +22,19 @@ test('--help lists every command and the exit codes', async () => {
     .slice(stdout.indexOf('Commands:'))
     .match(/^ {2}[a-z-]+/gm)
     ?.map((name) => name.trim());
-  expect(commands).toEqual(['capture', 'doctor', 'offsets', 'ps', 'reduce', 'session-map', 'verify', 'help']);
+  const all = [
+    'capture',
+    'doctor',
+    'events',
+    'offsets',
+    'ps',
+    'reduce',
+    'session-map',
+    'show',
+    'verify',
+    'help',
+  ];
+  expect(commands).toEqual(all);
   expect(stdout).toMatch(
     /Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but incomplete, 130 interrupted\./,
   );
@@ -34,14 +46,22 @@ test('the help that is ready to print is the help of the program', async () => {
   expect((await agsight('-h')).stdout).toBe(stdout);
 });
 
-test.for(['capture', 'doctor', 'offsets', 'ps', 'reduce', 'trace-reduce', 'session-map', 'verify'])(
-  '%s has a help of its own',
-  async (command) => {
-    const { exitCode, stdout } = await agsight(command, '--help');
-    expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^Usage: agsight /);
-  },
-);
+test.for([
+  'capture',
+  'doctor',
+  'events',
+  'offsets',
+  'ps',
+  'reduce',
+  'trace-reduce',
+  'session-map',
+  'show',
+  'verify',
+])('%s has a help of its own', async (command) => {
+  const { exitCode, stdout } = await agsight(command, '--help');
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/^Usage: agsight /);
+});
 
 test('--version is the version of the package', async () => {
   expect((await agsight('--version')).stdout).toMatch(/^\d+\.\d+\.\d+$/);

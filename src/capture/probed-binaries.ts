@@ -83,6 +83,11 @@ export function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
+/** What a capture needs to know of a file, and no more, or as it is remembered. Errors: those of `inspectBinary`. */
+export function inspectForProbes(path: string): BinaryReport {
+  return inspectOnce(path, (file) => inspectBinary(file, { order: ['table', 'symbol', 'pattern'] }));
+}
+
 export class ProbedBinaries {
   readonly #program: KernelProgram;
   /** By device and inode: a path may be replaced, and one file may have many paths. */
@@ -114,9 +119,7 @@ export class ProbedBinaries {
     const key = identity(path);
     if (this.#examined.has(key)) return this.#examined.get(key);
     this.#examined.set(key, undefined);
-    const report = inspectOnce(path, (file) =>
-      inspectBinary(file, { order: ['table', 'symbol', 'pattern'] }),
-    );
+    const report = inspectForProbes(path);
     this.#reports.set(key, report);
     const binary = this.#attach(path, name, report);
     this.#examined.set(key, binary);

@@ -4,6 +4,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type NamePattern, namePattern } from '../capture/name-pattern.js';
+import { inspectForProbes } from '../capture/probed-binaries.js';
 import { environment, isAlive } from '../capture/process.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { type AgentRole, findRole, isCodex } from '../sessions/agent-role.js';
@@ -71,7 +72,7 @@ export function findAgents(alsoNamed: readonly string[] = []): RunningAgent[] {
       launchers.add(parent);
     }
   }
-  const verdicts = new ProgramVerdicts({ order: ['table', 'symbol', 'pattern'] });
+  const verdicts = new ProgramVerdicts(inspectForProbes);
   return [...found]
     .filter(([process]) => !launchers.has(process))
     .sort(([a], [b]) => a.pid - b.pid)

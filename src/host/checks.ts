@@ -2,7 +2,9 @@
 // list; what a capture cannot do without is src/capture/host.ts, and the trial of it trial.ts.
 
 import { accessSync, constants, existsSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { captureRequirements } from '../capture/host.js';
+import { inspectionCachePath } from '../capture/inspection-cache.js';
 import { defaultRingMib } from '../capture/ring.js';
 import { AgsightError } from '../errors.js';
 import { type Trial, tryCapture, tryFentry } from './trial.js';
@@ -41,6 +43,7 @@ export function examineHost(): HostCheck[] {
     ...(mayTry ? trials() : [unknown('trial', 'not tried: something above is missing', asRoot)]),
     memory(),
     outputDirectory(),
+    cacheDirectory(),
     optional('kprobes', existsSync('/sys/bus/event_source/devices/kprobe'), 'the kernel has none'),
     mayTry ? fentry() : { ...unknown('fentry', 'not tried', asRoot), is_needed: false },
     setting('perf_event_paranoid', '/proc/sys/kernel/perf_event_paranoid'),
@@ -139,17 +142,36 @@ function memory(): HostCheck {
 
 function outputDirectory(): HostCheck {
   const directory = process.cwd();
-  let isWritable = true;
-  try {
-    accessSync(directory, constants.W_OK);
-  } catch {
-    isWritable = false;
-  }
   const { bavail, bsize } = statfsSync(directory);
-  const found = isWritable
+  const isUsable = isWritable(directory);
+  const found = isUsable
     ? `${directory}, ${((bavail * bsize) / 1e9).toFixed(1)} GB free`
     : `${directory} is not writable`;
-  return { ...check('output', isWritable, found, 'name another directory with -o'), is_needed: false };
+  return { ...check('output', isUsable, found, 'name another directory with -o'), is_needed: false };
+}
+
+/** Where what was found in large programs is kept. */
+function cacheDirectory(): HostCheck {
+  const directory = inspectionCachePath();
+  const existing = nearestExisting(directory);
+  const isUsable = isWritable(existing);
+  const found = isUsable ? directory : `${existing} is not writable`;
+  const remedy =
+    'set XDG_CACHE_HOME to a directory that is; without it large programs are searched each time';
+  return { ...check('cache', isUsable, found, remedy), is_needed: false };
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Settings that matter to those without the capabilities only: shown, not judged. */

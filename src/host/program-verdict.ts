@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { sharedTlsLibrary } from '../capture/probed-binaries.js';
 import { mappedFiles } from '../capture/process.js';
-import { type BinaryReport, type InspectOptions, inspectBinary } from '../elf/binary.js';
+import { type BinaryReport, inspectBinary } from '../elf/binary.js';
 import { nativeProgramOf } from '../elf/launcher.js';
 import { foreignTlsLibraries, linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { foreignVerdicts, type TlsVerdict, tlsVerdicts } from '../elf/tls-verdict.js';
@@ -29,12 +29,12 @@ export interface ProgramVerdict {
 
 /** Looks at each file once, however many processes run it. */
 export class ProgramVerdicts {
-  readonly #options: InspectOptions;
+  readonly #examine: (path: string) => BinaryReport;
   readonly #reports = new Map<string, BinaryReport>();
 
-  /** @param options how the files are inspected */
-  constructor(options: InspectOptions = {}) {
-    this.#options = options;
+  /** @param examine how the files are inspected; by default with all that can be told */
+  constructor(examine: (path: string) => BinaryReport = inspectBinary) {
+    this.#examine = examine;
   }
 
   /** Of the program at `path`. Errors: those of `inspectBinary` and `nativeProgramOf`. */
@@ -74,7 +74,7 @@ export class ProgramVerdicts {
     const key = identity(path);
     const known = this.#reports.get(key);
     if (known !== undefined) return known;
-    const report = inspectBinary(path, this.#options);
+    const report = this.#examine(path);
     this.#reports.set(key, report);
     return report;
   }
