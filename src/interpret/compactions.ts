@@ -8,12 +8,14 @@ import { isComputedId, isSupported } from './model-item.js';
 import type { CallEnd, CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { providerName } from './thread-payload.js';
+import { later } from './time.js';
 
 interface Compaction {
   id: string;
   requestId: string;
   turnId: string;
   input: readonly unknown[];
+  startedNs: bigint;
   /** Once the server has answered. */
   made: { encrypted: string; atNs: bigint } | undefined;
 }
@@ -53,6 +55,7 @@ export class Compactions {
       requestId: this.#rollout.nextCompactionRequestId(),
       turnId,
       input: input.filter(isHistory),
+      startedNs: atNs,
       made: undefined,
     };
     this.#latest = compaction;
@@ -80,9 +83,10 @@ export class Compactions {
     );
   }
 
-  ended(call: ResponsesCall, end: CallEnd, atNs: bigint): void {
+  ended(call: ResponsesCall, end: CallEnd, endNs: bigint): void {
     const compaction = this.#of.get(call);
     if (compaction === undefined || end.kind === 'unknown') return;
+    const atNs = later(endNs, compaction.startedNs);
     const { id, requestId, turnId } = compaction;
     const ids = { compaction_id: id, compaction_request_id: requestId };
     if (end.kind !== 'completed') {

@@ -9,6 +9,7 @@ import { type JsonObject, stringAt } from './json.js';
 import type { CallEnd, CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { partialPayload, providerName, requestPayload, responsePayload } from './thread-payload.js';
+import { later } from './time.js';
 import type { Place } from './timeline.js';
 import type { ThreadTools } from './tools.js';
 import type { Inference, InferenceEnding, Turn } from './turn.js';
@@ -94,9 +95,11 @@ export class Inferences {
     const found = this.#of.get(call);
     if (found === undefined || !this.#history.takes(item)) return;
     const { turn, inference } = found;
-    inference.output.push({ item, atNs });
+    // A server may answer before it has the whole request.
+    const saidNs = later(atNs, inference.endNs);
+    inference.output.push({ item, atNs: saidNs });
     this.#unsettled = found;
-    const tool = this.#tools.requested(item, turn.id, atNs);
+    const tool = this.#tools.requested(item, turn.id, saidNs);
     if (tool !== undefined) inference.tools.push(tool);
   }
 
@@ -105,11 +108,11 @@ export class Inferences {
     const found = this.#of.get(call);
     if (found === undefined || found.inference.call !== call) return;
     const { turn, inference } = found;
-    if (end.kind === 'failed')
-      this.breakOff(turn, inference, { status: 'failed', why: end.error, timeNs: atNs });
+    const timeNs = later(atNs, inference.endNs);
+    if (end.kind === 'failed') this.breakOff(turn, inference, { status: 'failed', why: end.error, timeNs });
     if (end.kind !== 'completed') return;
     inference.ended = 'completed';
-    inference.endNs = atNs;
+    inference.endNs = timeNs;
     inference.items = call.items;
     if (call.responseId !== undefined) {
       this.#responses.add(call.responseId);
@@ -152,7 +155,8 @@ export class Inferences {
     { status, why, timeNs, place }: Omit<InferenceEnding, 'place'> & { place?: Place },
   ): void {
     inference.ended = status;
-    inference.endNs = timeNs;
+    const isMoved = inference.endNs >= timeNs;
+    inference.endNs = later(timeNs, inference.endNs);
     inference.input = undefined;
     const ids = {
       inference_call_id: inference.id,
@@ -165,7 +169,7 @@ export class Inferences {
       status === 'failed'
         ? { type: 'inference_failed', ...ids, error: why, ...partial }
         : { type: 'inference_cancelled', ...ids, reason: why, ...partial };
-    this.#event(timeNs, turn, ended, place);
+    this.#event(inference.endNs, turn, ended, isMoved ? 'at' : place);
   }
 
   #complete(turn: Turn, { id, call, endNs }: Inference, items: readonly JsonObject[]): void {
