@@ -84,7 +84,10 @@ async function beside(watcher, isReady) {
   const [file = '', ...args] = watcher;
   const child = spawn(file, args, { stdio: 'ignore' });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  while (!isReady()) await delay(50);
+  while (!isReady()) {
+    if (child.exitCode !== null) throw new Error(`${file}: exit status ${child.exitCode}`);
+    await delay(50);
+  }
   await delay(500);
   const costs = run([]);
   child.kill('SIGINT');
@@ -165,7 +168,7 @@ try {
         rmSync(join(directory, 'bpftrace.out'), { force: true });
         const output = join(directory, 'bpftrace.out');
         return beside(
-          bpftrace('sleep 60'),
+          bpftrace('/bin/sleep 60'),
           () => existsSync(output) && readFileSync(output, 'utf8').includes('ready'),
         );
       }),

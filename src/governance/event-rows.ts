@@ -1,11 +1,11 @@
 // Evidence to rows of the four event tables, one event at a time and with bounded memory.
 
-import type { EvidenceEvent, FileOpEvent } from '../evidence/event.js';
+import type { ConnectEvent, EvidenceEvent, FileOpEvent } from '../evidence/event.js';
 import { readEvidence } from '../evidence/reader.js';
 import { type Row, type TableName, tableNames } from './columns.js';
 import { type FileAggregate, FileAggregator } from './file-aggregate.js';
 import { FileLifetimes } from './file-lifetimes.js';
-import { isLifecycle, Processes } from './processes.js';
+import { type Cause, isLifecycle, Processes } from './processes.js';
 import { Rows } from './rows.js';
 import type { ToolCalls } from './tool-calls.js';
 
@@ -21,6 +21,8 @@ export interface EventRowsOptions {
   tables?: readonly TableName[];
   /** Is told when the evidence is damaged, or says that the capture lost events. */
   onIncomplete: () => void;
+  /** Is told of each connect, for which there is no table. */
+  onConnect?: (event: ConnectEvent, cause: Cause) => void;
 }
 
 /**
@@ -29,8 +31,8 @@ export interface EventRowsOptions {
  * @throws AgsightError `no-evidence`
  */
 export async function* eventRows(bundle: string, options: EventRowsOptions): AsyncGenerator<TableRow> {
-  const { calls, tables = tableNames, onIncomplete } = options;
-  const reducer = new EventReducer(calls, tables);
+  const { calls, tables = tableNames, onIncomplete, onConnect } = options;
+  const reducer = new EventReducer(calls, tables, onConnect);
   for await (const event of readEvidence(bundle, { onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
     yield* reducer.add(event);
@@ -45,11 +47,17 @@ class EventReducer {
   readonly #processes: Processes;
   readonly #aggregator = new FileAggregator();
   readonly #lifetimes = new FileLifetimes();
+  readonly #onConnect: NonNullable<EventRowsOptions['onConnect']>;
   readonly #wants: Readonly<Record<TableName, boolean>>;
   #rows = new Rows(new Uint8Array(0));
 
-  constructor(calls: ToolCalls, tables: readonly TableName[]) {
+  constructor(
+    calls: ToolCalls,
+    tables: readonly TableName[],
+    onConnect: EventRowsOptions['onConnect'] = () => {},
+  ) {
     this.#processes = new Processes(calls);
+    this.#onConnect = onConnect;
     const wants = (table: TableName): boolean => tables.includes(table);
     this.#wants = {
       file_agg: wants('file_agg'),
@@ -70,6 +78,9 @@ class EventReducer {
     switch (event.kind) {
       case 'capture-start':
         this.#rows = new Rows(event.salt);
+        return nothing;
+      case 'connect':
+        this.#onConnect(event, this.#processes.causeOf(event));
         return nothing;
       case 'exec-failed':
         if (!this.#wants.proc_ops) return nothing;

@@ -2,10 +2,12 @@
 // permissions that they touched. Holds all of it in memory, as a person wants to read it.
 
 import { AgsightError } from '../errors.js';
+import type { ConnectEvent } from '../evidence/event.js';
 import { renderTable } from '../render/table.js';
 import { singleLine } from '../render/terminal.js';
 import type { Row } from './columns.js';
 import { eventRows, type TableRow } from './event-rows.js';
+import type { Cause } from './processes.js';
 import { type KnownCall, loadRuns, type Run, ToolCalls } from './tool-calls.js';
 
 interface EffectBase {
@@ -44,6 +46,13 @@ interface FileEffect extends EffectBase {
   bytes: number;
 }
 
+interface ConnectionEffect extends EffectBase {
+  /** AF_UNIX 1, AF_INET 2, AF_INET6 10. */
+  family: number;
+  address: string;
+  port: number;
+}
+
 interface PermissionEffect extends EffectBase {
   event_type: string;
   new_ids: readonly number[];
@@ -62,6 +71,7 @@ export interface ToolCallEffects {
   processes: ProcessEffect[];
   files: FileEffect[];
   permissions: PermissionEffect[];
+  connections: ConnectionEffect[];
   /** Files that were read. */
   files_read: number;
 }
@@ -86,7 +96,11 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   const onIncomplete = (): void => {
     isSound = false;
   };
-  const rows = eventRows(bundle, { calls, onIncomplete });
+  const rows = eventRows(bundle, {
+    calls,
+    onIncomplete,
+    onConnect: (event, cause) => collector.addConnection(event, cause),
+  });
   try {
     for await (const row of rows) collector.add(row);
   } catch (error) {
@@ -110,7 +124,8 @@ class Collector {
   }
 
   add({ table, row }: TableRow): void {
-    const call = this.#callOf(row);
+    const { tool_call_id: id, codex_thread_id: threadId } = row;
+    const call = this.#callOf(textOrNull(threadId), textOrNull(id));
     if (call === undefined) {
       if (table === 'proc_ops') this.#running.delete(Number(row.pid));
       return;
@@ -136,10 +151,22 @@ class Collector {
     }
   }
 
-  #callOf(row: Row): ToolCallEffects | undefined {
-    const { tool_call_id: id, codex_thread_id: threadId } = row;
-    if (typeof id !== 'string') return undefined;
-    const thread = textOrNull(threadId);
+  addConnection(event: ConnectEvent, cause: Cause): void {
+    const { pid, timeNs, errno, family, address, port } = event;
+    this.#callOf(cause.threadId, cause.callId)?.connections.push({
+      time: Number(timeNs / 1000n),
+      pid,
+      errno,
+      program: this.#running.get(pid)?.program ?? '',
+      attribution: cause.by,
+      family,
+      address,
+      port,
+    });
+  }
+
+  #callOf(thread: string | null, id: string | null): ToolCallEffects | undefined {
+    if (id === null) return undefined;
     const known = this.#known.get(thread, id);
     const key = `${thread} ${known?.id ?? id}`;
     let call = this.#calls.get(key);
@@ -207,6 +234,7 @@ function emptyEffects(call: KnownCall | undefined): ToolCallEffects {
     processes: [],
     files: [],
     permissions: [],
+    connections: [],
     files_read: 0,
   };
 }
@@ -251,6 +279,7 @@ export interface EffectLine {
   how: string;
 }
 
+const unixSocket = 1;
 /** What builds the sandbox around a command does much of no interest; the command itself runs another program. */
 const sandboxPrograms = /(?:^|\/)(?:codex-linux-sandbox|bwrap)$/;
 
@@ -287,6 +316,11 @@ export function effectLines(call: ToolCallEffects): EffectLine[] {
       how: permission.attribution ?? '',
     })),
   ];
+  for (const { time, family, address, port, errno, attribution } of call.connections) {
+    if (family === unixSocket) continue;
+    const what = singleLine(`connect ${address} port ${port}`, cellWidth);
+    lines.push({ time, what, result: errorName(errno), how: attribution ?? '' });
+  }
   lines.sort((a, b) => a.time - b.time);
   const left = call.files.length - files.length + call.permissions.length - permissions.length;
   if (left > 0) {

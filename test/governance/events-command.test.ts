@@ -53,6 +53,11 @@ const story: RecordedEvent[] = [
   fileOp({ at: 10, end: 12, pid: 20, path: '/work/a "b",\u001b[2Jc\nd.txt', wantedMode: 0o644 }),
   fileIo({ at: 20, end: 30, pid: 20 }),
   fileOp({ at: 40, pid: 20, operation: 'chown', errno: 1, ownerUid: 0, ownerGid: 4_294_967_295 }),
+  {
+    kind: 'connect',
+    ...{ pid: 20, tid: 20, comm: 'bash', rootPid: 10, timeNs: 50_000n, endNs: 50_000n, errno: 111 },
+    ...{ family: 2, address: '192.0.2.1', port: 443 },
+  },
   { ...exit(20, 3), timeNs: 60_000n },
 ];
 
@@ -141,6 +146,7 @@ test('a tool call that only the environment knows is told all the same', async (
         { event_type: 'write', bytes: 10 },
         { event_type: 'chown', errno: 1 },
       ],
+      connections: [{ address: '192.0.2.1', port: 443, errno: 111, attribution: 'environment' }],
     },
   ]);
 });
