@@ -5,29 +5,26 @@
 // Usage: node bench/overhead.js [ROUNDS [calls] [others] [codex] [idle]]
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KernelProgram } from '../dist/bpf/kernel-program.js';
 import { Cookie } from '../dist/bpf/record.js';
 import { inspectBinary } from '../dist/elf/binary.js';
-import { readEvidence } from '../dist/evidence/reader.js';
-import { fetchCodex } from '../test/support/codex-package.js';
-import { prepareCodexRun } from '../test/support/codex-run.js';
-import { demoPrompt, demoSteps, demoWorkspace } from '../test/support/demo-script.js';
-import { startMockResponses } from '../test/support/mock-responses.js';
-import { agsight, buildLoad, median, run } from './tls-load.js';
+import { compareCodex } from './overhead-codex.js';
+import { agsight, buildLoad, costOf, isInstalled, median, readCost, run, straceOptions } from './tls-load.js';
+
+/** @typedef {import('./tls-load.js').Cost} Cost */
 
 const rounds = Number(process.argv[2] ?? 7);
 /** More than bpftrace 0.17 copies in one piece it cannot be asked to record. */
 const BYTES = 200;
 const CALLS = 40_000;
 const GOAL_OF_BPFTRACE = 1.2;
-const GOAL_OF_CODEX = 0.02;
 const IDLE_SECONDS = 10;
-/** Runs of Codex in a round: they vary more than the rest. */
-const CODEX_RUNS = 3;
+/** For the kernel to take probes off. */
+const SETTLE_MS = 1500;
 const RING_BYTES = 64 << 20;
 /** Nothing is recorded: which library it is said to be does not matter. */
 const ANY_COOKIE = 1 << Cookie.libraryShift;
@@ -35,8 +32,8 @@ const ANY_COOKIE = 1 << Cookie.libraryShift;
 const directory = mkdtempSync(join(tmpdir(), 'agsight-bench-'));
 const load = buildLoad(directory);
 const other = buildLoad(directory, 'other-program');
-const straceOptions = ['-f', '-qq', '-e', 'trace=network', '-o', '/dev/null'];
 let bundles = 0;
+let copies = 0;
 
 /** @param {string[]} command @param {string[]} options */
 const captured = (command, options = ['--no-files']) => {
@@ -45,48 +42,27 @@ const captured = (command, options = ['--no-files']) => {
   return [process.execPath, agsight, 'capture', '--raw', ...options, '-o', bundle, '--', ...command];
 };
 
-/** @param {string} program */
-const isInstalled = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-
-/**
- * Nanoseconds for each of what the load did, by the clock and on a CPU.
- *
- * @typedef {{ ns: number, cpu: number }} Cost
- *
- * @param {string} stdout what the load printed last
- * @returns {Cost | undefined}
- */
-function readCost(stdout) {
-  const [count, ns, cpu] = (stdout.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
-  if (count === undefined || ns === undefined || cpu === undefined || Number.isNaN(cpu)) return undefined;
-  return { ns: ns / count, cpu: cpu / count };
-}
-
-/**
- * @param {string[]} command the load, and what it runs under
- * @param {NodeJS.ProcessEnv} [env]
- */
-async function costOf(command, env) {
-  const { stdout, stderr } = await run(command, env);
-  const cost = readCost(stdout);
-  if (cost === undefined) {
-    throw new Error(`${command.slice(0, 2).join(' ')}: ${stderr.trim().slice(-300)}`);
-  }
-  return cost;
+/** The load as a file of its own: probes of an earlier run, which the kernel takes off in its own time, are not on it. */
+function freshLoad() {
+  copies += 1;
+  const copy = join(directory, `load-${copies}`);
+  copyFileSync(load, copy, constants.COPYFILE_FICLONE);
+  return copy;
 }
 
 /**
  * The load under a tracer that attaches to it from outside.
  *
- * @param {(pid: number) => string[]} tracer
+ * @param {(pid: number, program: string) => string[]} tracer
  */
 async function costUnder(tracer) {
   /** @type {import('node:child_process').ChildProcess | undefined} */
   let process_;
   let complaint = '';
   let lost = 0;
-  const { stdout } = await run([load, 'wait', 'write', `${BYTES}`, `${CALLS}`], process.env, (pid) => {
-    const [file = '', ...args] = tracer(pid);
+  const program = freshLoad();
+  const { stdout } = await run([program, 'wait', 'write', `${BYTES}`, `${CALLS}`], process.env, (pid) => {
+    const [file = '', ...args] = tracer(pid, program);
     const env = { ...process.env, BPFTRACE_STRLEN: `${BYTES}` };
     process_ = spawn(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     process_.stderr?.setEncoding('utf8').on('data', (text) => {
@@ -98,7 +74,10 @@ async function costUnder(tracer) {
   });
   process_?.kill('SIGINT');
   const cost = readCost(stdout);
-  const lines = complaint.trim().split('\n');
+  const lines = complaint
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('RLIMIT_MEMLOCK'));
   if (cost === undefined) {
     const last = lines.at(-1) ?? '';
     const isUncompiled = last.includes('Failed to compile BPF');
@@ -107,11 +86,12 @@ async function costUnder(tracer) {
   return { ...cost, lost };
 }
 
-const onWrite = `uprobe:${load}:SSL_write { @bytes[tid] = arg1; }
-uretprobe:${load}:SSL_write /@bytes[tid]/ { printf("%d %r\\n", pid, buf(@bytes[tid], retval)); delete(@bytes[tid]); }`;
+/** @param {string} program */
+const onWrite = (program) => `uprobe:${program}:SSL_write { @bytes[tid] = arg1; }
+uretprobe:${program}:SSL_write /@bytes[tid]/ { printf("%d %r\\n", pid, buf(@bytes[tid], retval)); delete(@bytes[tid]); }`;
 
 /** @param {string} work @param {number} [calls] */
-const loadOf = (work, calls = CALLS) => [load, work, `${BYTES}`, `${calls}`];
+const loadOf = (work, calls = CALLS) => [freshLoad(), work, `${BYTES}`, `${calls}`];
 
 /**
  * @typedef {object} Contestant
@@ -127,12 +107,14 @@ const onCalls = [
   {
     name: 'bpftrace',
     program: 'bpftrace',
-    once: () => costUnder((pid) => ['bpftrace', '-q', '-o', '/dev/null', '-p', `${pid}`, '-e', onWrite]),
+    once: () =>
+      costUnder((pid, path) => ['bpftrace', '-q', '-o', '/dev/null', '-p', `${pid}`, '-e', onWrite(path)]),
   },
   {
     name: 'bcc sslsniff',
     program: 'sslsniff-bpfcc',
-    once: () => costUnder((pid) => ['sslsniff-bpfcc', '-p', `${pid}`, '--extra-lib', `openssl:${load}`]),
+    once: () =>
+      costUnder((pid, path) => ['sslsniff-bpfcc', '-p', `${pid}`, '--extra-lib', `openssl:${path}`]),
   },
 ];
 
@@ -277,6 +259,7 @@ async function compareOthers() {
         }
       };
       await condition.around(measure);
+      await delay(SETTLE_MS);
     }
   }
   for (const work of works) {
@@ -292,81 +275,6 @@ async function compareOthers() {
   console.log(
     '  goal: TLS and processes within the noise, but for the same program, which pays for the probe\n',
   );
-}
-
-/**
- * How long the command of a capture ran, in milliseconds: from its exec to its exit, by the kernel's own records of them.
- *
- * @param {string[]} command
- * @param {NodeJS.ProcessEnv} env
- * @param {string[]} options
- */
-async function capturedMs(command, env, options) {
-  const line = captured(command, options);
-  const { stderr } = await run(line, env);
-  const bundle = line[line.indexOf('-o') + 1] ?? '';
-  let pid = 0;
-  let execNs = 0n;
-  for await (const event of readEvidence(bundle)) {
-    if (event.kind === 'exec' && pid === 0) {
-      pid = event.pid;
-      execNs = event.timeNs;
-    } else if (event.kind === 'exit' && event.pid === pid) {
-      if (event.exitCode !== 0) throw new Error(`the command failed under agsight: ${stderr}`);
-      return Number(event.timeNs - execNs) / 1e6;
-    }
-  }
-  throw new Error(`no exit of the command in the evidence: ${stderr}`);
-}
-
-/**
- * @param {string[]} command
- * @param {NodeJS.ProcessEnv} env
- */
-const ranMs = async (command, env) => (await costOf(command, env)).ns / 1e6;
-
-/** @type {{ name: string, once: typeof ranMs, program?: string }[]} */
-const onCodex = [
-  { name: 'bare', once: (command, env) => ranMs([load, 'run', ...command], env) },
-  { name: 'agsight', once: (command, env) => capturedMs(command, env, []) },
-  { name: 'agsight --no-files', once: (command, env) => capturedMs(command, env, ['--no-files']) },
-  {
-    name: 'strace -f -e trace=network',
-    program: 'strace',
-    once: (command, env) => ranMs(['strace', ...straceOptions, load, 'run', ...command], env),
-  },
-];
-
-async function compareCodex() {
-  const codex = await fetchCodex('0.169.0', { report: console.error });
-  const contestants = onCodex.filter(({ program }) => program === undefined || isInstalled(program));
-  const samples = new Map(contestants.map(({ name }) => [name, /** @type {number[]} */ ([])]));
-  for (let round = 0; round < rounds * CODEX_RUNS; round++) {
-    for (const { name, once } of contestants) {
-      const server = await startMockResponses(demoSteps);
-      const home = join(directory, 'codex-home');
-      const { command, env } = prepareCodexRun({
-        codex,
-        directory: home,
-        server,
-        prompt: demoPrompt,
-        workspace: demoWorkspace,
-      });
-      samples.get(name)?.push(await once(command, env));
-      await server.close();
-      rmSync(home, { recursive: true });
-    }
-  }
-  console.log(
-    `codex exec with a tool call, median of ${rounds * CODEX_RUNS} rounds, and of the ratios within each round`,
-  );
-  for (const [name, values] of samples) {
-    // Of pairs from one round: what the machine does meanwhile hits both.
-    const ratio = median(values.map((value, round) => value / (samples.get('bare')?.[round] ?? Number.NaN)));
-    const change = name === 'bare' ? '' : `   ${((ratio - 1) * 100).toFixed(1)} %`;
-    console.log(`  ${name.padEnd(28)} ${median(values).toFixed(0)} ms${change}`);
-  }
-  console.log(`  goal: agsight within ${GOAL_OF_CODEX * 100} %\n`);
 }
 
 /**
@@ -397,7 +305,12 @@ async function measureIdle() {
   }
 }
 
-const parts = { calls: compareCalls, others: compareOthers, codex: compareCodex, idle: measureIdle };
+const parts = {
+  calls: compareCalls,
+  others: compareOthers,
+  codex: () => compareCodex(rounds),
+  idle: measureIdle,
+};
 const wanted = process.argv.slice(3);
 try {
   for (const [name, measure] of Object.entries(parts)) {

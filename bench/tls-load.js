@@ -1,10 +1,13 @@
 // Compiles tls-load.c and runs it under something. Used by the other benchmarks.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const agsight = fileURLToPath(new URL('../bin/agsight.js', import.meta.url));
+
+/** Of strace, for what it tells of the network. */
+export const straceOptions = ['-f', '-qq', '-e', 'trace=network', '-o', '/dev/null'];
 
 /**
  * @param {string} directory where it is put
@@ -44,6 +47,36 @@ export function run([file = '', ...args], env = process.env, started = () => {})
     child.once('close', (status) => resolve({ status, stdout, stderr }));
   });
 }
+
+/**
+ * Nanoseconds for each of what the load did, by the clock and on a CPU.
+ *
+ * @typedef {{ ns: number, cpu: number }} Cost
+ *
+ * @param {string} stdout what the load printed last
+ * @returns {Cost | undefined}
+ */
+export function readCost(stdout) {
+  const [count, ns, cpu] = (stdout.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
+  if (count === undefined || ns === undefined || cpu === undefined || Number.isNaN(cpu)) return undefined;
+  return { ns: ns / count, cpu: cpu / count };
+}
+
+/**
+ * @param {string[]} command the load, and what it runs under
+ * @param {NodeJS.ProcessEnv} [env]
+ */
+export async function costOf(command, env) {
+  const { stdout, stderr } = await run(command, env);
+  const cost = readCost(stdout);
+  if (cost === undefined) {
+    throw new Error(`${command.slice(0, 2).join(' ')}: ${stderr.trim().slice(-300)}`);
+  }
+  return cost;
+}
+
+/** @param {string} program */
+export const isInstalled = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
 /** @param {number[]} values */
 export function median(values) {
