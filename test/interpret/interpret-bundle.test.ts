@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { EvidenceWriter } from '../../src/evidence/writer.js';
 import { interpretBundle } from '../../src/interpret/interpret-bundle.js';
@@ -148,4 +150,20 @@ test('nothing that is written holds a secret, planted in whatever place', async 
   }
   expect(written.map(([, content]) => content).join('')).toMatch(/use \[redacted:[0-9a-f]{12}\] please/);
   expect(result.redactions).toBeGreaterThan(4);
+});
+
+test('the same evidence gives the same bytes, wherever and in whatever language', async () => {
+  const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
+  const events = evidenceOf(wireRecording('agents-fail-rustls', 'agreement'));
+  const written = [
+    { TZ: 'Pacific/Auckland', LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8', cwd: '/' },
+    { TZ: 'America/New_York', LANG: 'C', LC_ALL: 'C', cwd: temporaryDirectory() },
+  ].map(({ cwd, ...env }) => {
+    const bundle = bundleOf(events);
+    execFileSync(process.execPath, [agsight, 'reduce', bundle], { cwd, env: { ...process.env, ...env } });
+    const files = snapshot(bundle);
+    return Object.fromEntries(Object.entries(files).filter(([name]) => !name.startsWith('evidence')));
+  });
+  expect(Object.keys(written[0] ?? {})).toContain('state.json');
+  expect(written[0]).toEqual(written[1]);
 });
