@@ -255,6 +255,25 @@ describe('responses that do not complete', () => {
     }
   });
 
+  test.each([
+    ['the user', '<turn_aborted>\nThe user interrupted the previous turn.', 'cancelled'],
+    ['the server', 'Go on.', 'failed'],
+  ] as const)('a stream below TLS was ended by %s, as the next turn shows', (_, said, outcome) => {
+    const next = { turnId: 'another-turn', inferenceCallId: 'call-2' };
+    const { result } = interpretOne([
+      captureStart(ms(1)),
+      ...talk(new Wire(), ['>', request()], ['<', began]),
+      socketClosed(ms(40), { endedBy: 'there', isPlain: false }),
+      ...new Wire(2).piece(
+        'send',
+        request({ ...next, input: [userMessage('hi'), userMessage(said, 'msg_n')] }),
+        ms(50),
+      ),
+      captureEnd(ms(60)),
+    ]);
+    expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
+  });
+
   test('a connection that is closed after its response changes nothing', () => {
     const { result } = interpretOne([
       captureStart(ms(1)),
