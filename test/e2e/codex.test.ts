@@ -261,6 +261,7 @@ async function expectListed(codexHome: string): Promise<void> {
   expect(captured.filter(([library]: [string, boolean]) => library !== 'ring')).toEqual([
     ['openssl', true],
     ['aws-lc', true],
+    ['ring', true],
   ]);
 }
 
