@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
+#include "io-ring.h"
 #include "library.h"
 #include "operation.h"
 #include "process.h"

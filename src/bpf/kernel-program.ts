@@ -41,10 +41,6 @@ export interface FollowOptions {
   files?: boolean;
 }
 
-function flagsOf({ children = true, files = true }: FollowOptions): number {
-  return (children ? 0 : ProcessFlag.alone) | (files ? 0 : ProcessFlag.noFiles);
-}
-
 /** A process may need probes. */
 export interface Notice {
   pid: number;
@@ -111,6 +107,7 @@ export class KernelProgram {
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
   #operationLinks: number[] = [];
+  #seesRings = false;
   readonly #noticeBuffer = Buffer.alloc(64 << 10);
 
   /**
@@ -152,6 +149,12 @@ export class KernelProgram {
         attach('on_call_return', 'sys_exit'),
         attach('on_call', 'sys_enter'),
       ];
+      try {
+        this.#operationLinks.push(attach('on_ring_request', 'io_uring_submit_req'));
+        this.#seesRings = true;
+      } catch {
+        // Linux before 6.3 has no such tracepoint: its calls are counted instead.
+      }
     }
     for (const event of ['fork', 'exec', 'exit']) attach(`on_${event}`, `sched_process_${event}`);
   }
@@ -174,6 +177,14 @@ export class KernelProgram {
     } catch (error) {
       throw loadFailure(error);
     }
+  }
+
+  #flags({ children = true, files = true }: FollowOptions): number {
+    return (
+      (children ? 0 : ProcessFlag.alone) |
+      (files ? 0 : ProcessFlag.noFiles) |
+      (this.#seesRings ? ProcessFlag.seesRings : 0)
+    );
   }
 
   /** Whether a TLS library is announced when it is mapped. */
@@ -199,7 +210,7 @@ export class KernelProgram {
       this.#session,
       this.#map('processes'),
       new Uint8Array(Uint32Array.of(pid).buffer),
-      new Uint8Array(Uint32Array.of(rootPid, flagsOf(options)).buffer),
+      new Uint8Array(Uint32Array.of(rootPid, this.#flags(options)).buffer),
     );
   }
 
@@ -209,7 +220,7 @@ export class KernelProgram {
     for (const [index, head] of heads.entries()) {
       const name = Buffer.alloc(8 + 16 + 16);
       name.writeUInt32LE(1, 0);
-      name.writeUInt32LE(flagsOf(options), 4);
+      name.writeUInt32LE(this.#flags(options), 4);
       name.set(head, 8);
       name.fill(0xff, 24, 24 + head.length);
       this.#shim.setElement(

@@ -85,6 +85,10 @@ typedef struct RELOCATED {
 	int counter;
 } atomic_t;
 
+struct RELOCATED io_kiocb {
+	__u8 opcode;
+};
+
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;

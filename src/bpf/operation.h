@@ -72,7 +72,8 @@ static __always_inline void append_directory(struct draft *draft, __s32 descript
 	}
 }
 
-static __always_inline int enter(struct thread *thread, __u64 id, const struct call_form *form, __u32 number)
+static __always_inline int enter(struct thread *thread, __u64 id, const struct call_form *form, __u32 number,
+				 const struct process *process)
 {
 	__u64 values[2] = {};
 
@@ -98,7 +99,7 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 		end_runs(thread, id);
 		return 0;
 	case CALL_IO_URING:
-		if (argument(thread, 2))
+		if (argument(thread, 2) && !(process->flags & PROCESS_SEES_RINGS))
 			count(COUNTER_IO_URING);
 		return 0;
 	case OPERATION_OPEN:
@@ -179,7 +180,7 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	thread->number = number;
 	thread->moves = 0;
 	thread->owner = bpf_get_current_uid_gid();
-	thread->operation = enter(thread, id, form, number) ? form->operation : 0;
+	thread->operation = enter(thread, id, form, number, process) ? form->operation : 0;
 	return 0;
 }
 
@@ -248,6 +249,9 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 
 		if (file) {
 			describe_inode(draft, BPF_CORE_READ(file, f_inode));
+			/* What is mapped may be a device or the queue of an io_uring. */
+			if (operation == OPERATION_MAP && (record->mode & S_IFMT) != S_IFREG)
+				return 0;
 			append_path(draft, &file->f_path, 0);
 		}
 	} else if (form->path) {

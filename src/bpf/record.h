@@ -269,6 +269,8 @@ struct socket_record {
 #define PROCESS_ALONE 0x1
 /* Operations on files and permissions are not recorded. */
 #define PROCESS_NO_FILES 0x2
+/* What it hands to io_uring is counted request by request. */
+#define PROCESS_SEES_RINGS 0x4
 
 /*
  * Counters. Each but RECORDS says how often something was not recorded, and why. src/bpf/record.ts names
@@ -307,7 +309,7 @@ enum counter {
 	COUNTER_PATH_CUT,
 	/* System calls of 32-bit programs, which are not interpreted. */
 	COUNTER_32_BIT_CALLS,
-	/* Submissions to io_uring, which can hold any operation. */
+	/* Requests to io_uring that may be operations, or where these cannot be told apart, calls that submit some. */
 	COUNTER_IO_URING,
 	/* Programs and libraries that were not announced, and so not probed, because too many were at once. */
 	COUNTER_NOTICES_FULL,

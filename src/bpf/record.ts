@@ -97,7 +97,7 @@ export const maxNames = 8;
 export const noticesBytes = 256 << 10;
 
 /** Flags of a followed process. */
-export const ProcessFlag = { alone: 0x1, noFiles: 0x2 } as const;
+export const ProcessFlag = { alone: 0x1, noFiles: 0x2, seesRings: 0x4 } as const;
 
 /** Byte offsets within a record. */
 export const layout = {

@@ -78,6 +78,7 @@ int main(void) {
   FIELD("socket.remote", socket_record, remote);
   VALUE("RECORD_SOCKET", RECORD_SOCKET); VALUE("RECORD_PROGRAM", RECORD_PROGRAM); VALUE("RECORD_LIBRARY", RECORD_LIBRARY);
   VALUE("LIBRARY_SOCKET", LIBRARY_SOCKET); VALUE("PROCESS_ALONE", PROCESS_ALONE); VALUE("PROCESS_NO_FILES", PROCESS_NO_FILES);
+  VALUE("PROCESS_SEES_RINGS", PROCESS_SEES_RINGS);
   VALUE("MAX_NAMES", MAX_NAMES); VALUE("NOTICES_BYTES", NOTICES_BYTES);
   VALUE("SOCKET_LISTENS", SOCKET_LISTENS); VALUE("SOCKET_CONNECTED", SOCKET_CONNECTED);
   VALUE("SOCKET_ACCEPTED", SOCKET_ACCEPTED); VALUE("SOCKET_CLOSED", SOCKET_CLOSED);
@@ -199,7 +200,11 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     libraryShift: fromC.COOKIE_LIBRARY_SHIFT,
   });
   expect(socketLibrary).toBe(fromC.LIBRARY_SOCKET);
-  expect(ProcessFlag).toEqual({ alone: fromC.PROCESS_ALONE, noFiles: fromC.PROCESS_NO_FILES });
+  expect(ProcessFlag).toEqual({
+    alone: fromC.PROCESS_ALONE,
+    noFiles: fromC.PROCESS_NO_FILES,
+    seesRings: fromC.PROCESS_SEES_RINGS,
+  });
   expect({ maxNames, noticesBytes }).toEqual({
     maxNames: fromC.MAX_NAMES,
     noticesBytes: fromC.NOTICES_BYTES,

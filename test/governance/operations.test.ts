@@ -66,7 +66,7 @@ test('every call is in its table with path, result and what was asked for', asyn
   const unrelated = spawn(program, [other], { stdio: 'ignore' });
   const summary = await record(shell(told, program, work));
   unrelated.kill();
-  // The program makes one submission to io_uring and, where the kernel takes it, one call of 32 bits.
+  // The program hands io_uring one request that may change a file and, where the kernel takes it, makes one call of 32 bits.
   const took32Bits = (await rows('proc_ops')).some(({ exit_code }) => exit_code === 32);
   expect(summary.counters).toMatchObject({ io_uring: 1, calls_32_bit: took32Bits ? 1 : 0 });
   expect(summary.lost_events).toBe(took32Bits ? 2 : 1);
