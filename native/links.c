@@ -2,6 +2,7 @@
 #include "links.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "session.h"
@@ -132,6 +133,62 @@ napi_value attach_uprobe_perf(napi_env env, napi_callback_info info)
 			return NULL;
 	}
 	return links;
+}
+
+struct closing {
+	napi_async_work work;
+	napi_deferred deferred;
+	int fd;
+};
+
+static void close_in_thread(napi_env env, void *data)
+{
+	struct closing *closing = data;
+
+	(void)env;
+	close(closing->fd);
+}
+
+static void finish_closing(napi_env env, napi_status status, void *data)
+{
+	struct closing *closing = data;
+	napi_value nothing;
+
+	if (status == napi_cancelled)
+		close(closing->fd);
+	if (napi_get_undefined(env, &nothing) == napi_ok)
+		napi_resolve_deferred(env, closing->deferred, nothing);
+	napi_delete_async_work(env, closing->work);
+	free(closing);
+}
+
+/*
+ * detachInThread(session, link) → promise. The kernel waits tens of milliseconds for each link with uprobes: several go
+ * at once in Node's pool, and the session may be closed meanwhile.
+ */
+napi_value detach_in_thread(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[2], promise, name;
+	struct session *session;
+	struct closing *closing;
+	uint32_t link;
+
+	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], (uint32_t)session->link_count, &link))
+		return NULL;
+	closing = calloc(1, sizeof(*closing));
+	if (!closing)
+		return throw_errno(env, "detach", ENOMEM);
+	closing->fd = session->links[link];
+	if (napi_create_promise(env, &closing->deferred, &promise) != napi_ok ||
+	    napi_create_string_utf8(env, "agsight:detach", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+	    napi_create_async_work(env, arguments[0], name, close_in_thread, finish_closing, closing, &closing->work) != napi_ok ||
+	    napi_queue_async_work(env, closing->work) != napi_ok) {
+		free(closing);
+		return throw_errno(env, "detach", ENOMEM);
+	}
+	session->links[link] = -1;
+	return promise;
 }
 
 /* detach(session, link) */

@@ -12,5 +12,6 @@ napi_value run_program(napi_env env, napi_callback_info info);
 napi_value attach_uprobe_multi(napi_env env, napi_callback_info info);
 napi_value attach_uprobe_perf(napi_env env, napi_callback_info info);
 napi_value detach_link(napi_env env, napi_callback_info info);
+napi_value detach_in_thread(napi_env env, napi_callback_info info);
 
 #endif

@@ -55,6 +55,7 @@ NAPI_MODULE_INIT()
 		{ "attachUprobeMulti", attach_uprobe_multi },
 		{ "attachUprobePerf", attach_uprobe_perf },
 		{ "detach", detach_link },
+		{ "detachInThread", detach_in_thread },
 		{ "setElement", set_element },
 		{ "deleteElement", delete_element },
 		{ "readCounter", read_counter },

@@ -106,6 +106,8 @@ export class KernelProgram {
   readonly #session: ShimSession;
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
+  readonly #probeLinks = new Set<number>();
+  #probesEnded: Promise<unknown> = Promise.resolve();
   #operationLinks: number[] = [];
   #seesRings = false;
   readonly #noticeBuffer = Buffer.alloc(64 << 10);
@@ -263,7 +265,7 @@ export class KernelProgram {
           );
     try {
       // The return probes first: a call that enters in between is missed whole, not left half followed.
-      return [
+      const links = [
         ...put(
           'on_tls_return',
           probes.filter(({ atReturn }) => atReturn),
@@ -271,6 +273,8 @@ export class KernelProgram {
         ),
         ...put('on_tls_enter', probes, false),
       ];
+      for (const link of links) this.#probeLinks.add(link);
+      return links;
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
       throw new AgsightError('attach', `cannot probe it: ${what}`, { file: path, cause: error });
@@ -278,7 +282,18 @@ export class KernelProgram {
   }
 
   detach(links: readonly number[]): void {
-    for (const link of links) this.#shim.detach(this.#session, link);
+    for (const link of links) {
+      this.#probeLinks.delete(link);
+      this.#shim.detach(this.#session, link);
+    }
+  }
+
+  /** Takes all probes off functions, side by side, as the kernel lets each wait. */
+  async endProbes(): Promise<void> {
+    const detached = [...this.#probeLinks].map((link) => this.#shim.detachInThread(this.#session, link));
+    this.#probeLinks.clear();
+    this.#probesEnded = Promise.all([this.#probesEnded, ...detached]);
+    await this.#probesEnded;
   }
 
   /** Stops recording operations and puts what is still being summed up into the ring. */
@@ -356,6 +371,13 @@ export class KernelProgram {
   clocks(): { monotonicNs: bigint; realtimeNs: bigint } {
     const [monotonicNs, realtimeNs] = this.#shim.clocks();
     return { monotonicNs, realtimeNs };
+  }
+
+  /** As `close`, with all probes taken off at once. */
+  async release(): Promise<void> {
+    const ended = this.endProbes();
+    this.close();
+    await ended;
   }
 
   /** Detaches everything and frees the program. */

@@ -29,6 +29,9 @@ export const Cookie = {
   libraryShift: 8,
 } as const;
 
+/** The TLS libraries by their numbers in a cookie. */
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring', 'gnutls'] as const;
+
 export const OperationFlag = { pathCut: 0x1, nameUnreadable: 0x2, created: 0x4 } as const;
 
 /** The operations of record.h by their numbers. */

@@ -22,6 +22,8 @@ export interface Shim {
   attachUprobeMulti: AttachUprobes;
   attachUprobePerf: AttachUprobes;
   detach(session: ShimSession, link: number): void;
+  /** As `detach`, without waiting for the kernel; the session may be closed meanwhile. */
+  detachInThread(session: ShimSession, link: number): Promise<void>;
   setElement(session: ShimSession, map: number, key: Uint8Array, value: Uint8Array): void;
   deleteElement(session: ShimSession, map: number, key: Uint8Array): boolean;
   /** Fills `entries` with keys of `keyBytes`, each before its 64-bit value; returns the bytes that were filled. */

@@ -4,11 +4,11 @@
 import { KernelProgram } from '../bpf/kernel-program.js';
 import { AgsightError } from '../errors.js';
 import type { EvidenceEvent } from '../evidence/event.js';
+import { Attachment } from './attachment.js';
 import { createBundleDirectory, requireFreeDirectory } from './bundle-directory.js';
-import { findCommand, startStopped } from './command.js';
+import { findCommand, type StoppedCommand, startStopped } from './command.js';
 import { requireCaptureHost } from './host.js';
 import { isAlive } from './process.js';
-import { Recording } from './recording.js';
 import type { CaptureSummary } from './summary.js';
 
 /** A command to start, or processes: those that are given, and those whose names match, now and later. */
@@ -56,18 +56,28 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
 
   const program = new KernelProgram(options.ringBytes, { operations: true });
   try {
-    const recording = new Recording(options, program);
+    const attachment = new Attachment(program, options);
+    // What comes after the probes is loaded after them.
+    const record = async (command?: StoppedCommand): Promise<CaptureSummary> => {
+      const { Recording } = await import('./recording.js');
+      return await new Recording(options, program, attachment).run(command);
+    };
     if (commandPath !== undefined && 'command' in options.target) {
-      recording.prepare({ path: commandPath });
+      attachment.probes.probeCommand(commandPath);
       createBundleDirectory(options.output);
-      return await recording.runCommand(await startStopped(options.target.command));
+      const command = await startStopped(options.target.command);
+      try {
+        attachment.attachToCommand(command.pid);
+        return await record(command);
+      } finally {
+        command.end();
+      }
     }
-    const pids = 'pids' in options.target ? options.target.pids : [];
-    recording.prepare({ pids });
+    attachment.attachToProcesses('pids' in options.target ? options.target.pids : []);
     createBundleDirectory(options.output);
-    return await recording.runProcesses(pids);
+    return await record();
   } finally {
-    program.close();
+    await program.release();
   }
 }
 

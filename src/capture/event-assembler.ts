@@ -10,6 +10,7 @@ import {
   socketLibrary,
   socketOperations,
   TlsFlag,
+  tlsLibraries,
 } from '../bpf/record.js';
 import type { EventBase, EvidenceEvent, ExecEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
 import { socketAddress } from '../evidence/socket-codec.js';
@@ -17,9 +18,6 @@ import { directoryAt, OperationAssembler, type OperationEvent } from './operatio
 
 /** AF_INET6. */
 const inet6 = 10;
-
-/** The library numbers in a probe's cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring', 'gnutls'] as const;
 
 type KernelEvent =
   | Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' | 'socket' }>

@@ -18,11 +18,12 @@ import {
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type BinaryReport, functionsOf } from '../elf/binary.js';
+import { tablesIdentity } from '../elf/offset-table.js';
 import { version } from '../version.js';
 
 const CACHE_LIMITS = {
   /** Cheaper answers are found anew. */
-  worthMs: 20,
+  worthMs: 5,
   files: 500,
   fileBytes: 1 << 20,
 } as const;
@@ -60,7 +61,9 @@ export function inspectOnce(
 
 function keyOf(path: string): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-  return createHash('sha256').update([version, dev, ino, size, mtimeNs, ctimeNs].join(' ')).digest('hex');
+  return createHash('sha256')
+    .update([version, tablesIdentity(), dev, ino, size, mtimeNs, ctimeNs].join(' '))
+    .digest('hex');
 }
 
 function read(file: string, path: string): BinaryReport | undefined {

@@ -3,12 +3,11 @@
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
-import { Cookie } from '../bpf/record.js';
+import { Cookie, tlsLibraries } from '../bpf/record.js';
 import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
 import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
-import { tlsLibraries } from './event-assembler.js';
 import { inspectOnce } from './inspection-cache.js';
 
 export interface ProbedBinary {

@@ -1,5 +1,4 @@
-// The recording itself: what is followed and probed, the loop that moves what the kernel recorded into the
-// evidence, and the order in which it ends.
+// The recording itself: the loop that moves what the kernel recorded into the evidence, and the order in which it ends.
 
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,13 +9,13 @@ import type { EventBase, RecordedSource } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { version } from '../version.js';
+import type { Attachment } from './attachment.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
-import { namePattern } from './name-pattern.js';
 import { openSockets, waitingCalls } from './open-sockets.js';
 import { raisePriority } from './priority.js';
-import { ProcessProbes } from './process-probes.js';
+import type { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
 import {
   type CaptureSummary,
@@ -26,7 +25,7 @@ import {
   startSummary,
   writeSummary,
 } from './summary.js';
-import { Targets } from './targets.js';
+import type { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
 // Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
@@ -37,10 +36,11 @@ const graceMs = 5000;
 // Longer than a record takes to be written.
 const settleMs = 20;
 
-/** One recording; made before the target runs, used once. */
+/** One recording of what is attached to; used once. */
 export class Recording {
   readonly #options: CaptureOptions;
   readonly #program: KernelProgram;
+  readonly #attachment: Attachment;
   readonly #probes: ProcessProbes;
   readonly #targets: Targets;
   readonly #assembler: EventAssembler;
@@ -50,51 +50,18 @@ export class Recording {
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
 
-  constructor(options: CaptureOptions, program: KernelProgram) {
-    const { target, observer } = options;
+  constructor(options: CaptureOptions, program: KernelProgram, attachment: Attachment) {
     this.#options = options;
     this.#program = program;
-    this.#probes = new ProcessProbes(program);
-    this.#targets = new Targets(program, {
-      names: 'names' in target ? (target.names ?? []).map(namePattern) : [],
-      follow: { children: options.children !== false, files: options.files !== false },
-      onFollow: observer === undefined ? undefined : (pid) => observer.follow(pid),
-    });
+    this.#attachment = attachment;
+    this.#probes = attachment.probes;
+    this.#targets = attachment.targets;
     this.#clocks = program.clocks();
     this.#assembler = new EventAssembler(this.#clocks);
   }
 
-  /** Puts the probes in place that can be before anything runs. Errors: those of `ProcessProbes`. */
-  prepare(target: { path: string } | { pids: readonly number[] }): void {
-    if ('path' in target) this.#probes.probeCommand(target.path);
-    else for (const pid of target.pids) this.#probes.probeProcess(pid);
-  }
-
-  async runCommand(command: StoppedCommand): Promise<CaptureSummary> {
-    this.#targets.add(command.pid);
-    try {
-      return await this.#record(command);
-    } finally {
-      command.end();
-    }
-  }
-
-  async runProcesses(pids: readonly number[]): Promise<CaptureSummary> {
-    for (const pid of pids) this.#targets.add(pid);
-    for (const pid of this.#targets.watchNames()) this.#probeIfAlive(pid);
-    return await this.#record();
-  }
-
-  #probeIfAlive(pid: number): void {
-    try {
-      this.#probes.probeProcess(pid);
-    } catch (error) {
-      if (!(error instanceof AgsightError && error.code === 'unreadable-process')) throw error;
-      note(`agsight: ${error.message}`);
-    }
-  }
-
-  async #record(command?: StoppedCommand): Promise<CaptureSummary> {
+  /** Records until the end that is first: of the command, which is let run, of the targets, of the time, or by `stop`. */
+  async run(command?: StoppedCommand): Promise<CaptureSummary> {
     const { output, target } = this.#options;
     const writer = new EvidenceWriter(output, { checksum: this.#program.checksum });
     const pids = this.#targets.roots;
@@ -213,7 +180,7 @@ export class Recording {
     try {
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(), ended]);
-        this.#attend();
+        this.#attachment.attend();
         await Promise.race([this.#gather(end.signal), ended]);
         await this.#drain(writer);
         if (this.#targets.areOver) endFor('target-exit');
@@ -225,6 +192,8 @@ export class Recording {
       command?.leave();
     }
     await this.#drain(writer);
+    // Goes on while the rest is written; whoever closes the program waits for it.
+    void this.#program.endProbes();
     this.#program.endOperations();
     // A record that another CPU is still writing holds up those behind it, the last exit among them.
     await delay(settleMs);
@@ -238,12 +207,8 @@ export class Recording {
     for (;;) {
       const left = Math.ceil(until - performance.now());
       if (left <= 0 || end.aborted || !(await this.#program.waitForNotices(left))) return;
-      if (!end.aborted) this.#attend();
+      if (!end.aborted) this.#attachment.attend();
     }
-  }
-
-  #attend(): void {
-    this.#probes.attend(({ pid, comm }) => this.#targets.admit(pid, comm));
   }
 
   /** Empties the ring, letting signals and timers through between two buffers. */
@@ -252,7 +217,7 @@ export class Recording {
       const filled = this.#program.drain(this.#buffer);
       if (filled === 0) break;
       // Whoever is followed for its name was announced before its first record.
-      this.#attend();
+      this.#attachment.attend();
       forEachRecord(this.#buffer, filled, (start) => this.#take(start, writer));
       if (filled < drainBufferBytes / 2) break;
       await new Promise((resolve) => setImmediate(resolve));
@@ -316,6 +281,7 @@ export class Recording {
 
   #fillSummary(summary: CaptureSummary, writer: EvidenceWriter): void {
     summary.attach = this.#program.attachKind;
+    summary.attached_ms = Math.round(this.#attachment.attachedMs);
     summary.binaries = this.#probes.binaries.map(({ path, report, probes, late }) => ({
       path,
       codex_version: report.codex_version,

@@ -44,6 +44,8 @@ export interface CaptureSummary {
     late: { pid: number; ms: number } | null;
   }[];
   attach: 'uprobe_multi' | 'perf';
+  /** From the start of agsight until its targets were probed and followed. */
+  attached_ms: number;
   ring_bytes: number;
   /** The kernel program's counters; all but `records` say what was lost. */
   counters: Record<string, number>;
@@ -87,6 +89,7 @@ export function startSummary(
     names: isCommand ? [] : [...(target.names ?? [])],
     binaries: [],
     attach: 'uprobe_multi',
+    attached_ms: 0,
     ring_bytes: ringBytes,
     counters: {},
     lost_events: 0,

@@ -77,7 +77,7 @@ export function captureCommand(): Command {
 async function run(command: string[], options: CaptureCommandOptions): Promise<void> {
   const { capture } = await import('../capture/capture.js');
   const { defaultBundleDirectory } = await import('../capture/bundle-directory.js');
-  const { openCaptureDisplay } = await import('../render/capture-display.js');
+  const { openCaptureDisplay } = await import('../render/open-display.js');
   const { note } = await import('../render/notes.js');
 
   const output = options.output ?? defaultBundleDirectory(new Date());
@@ -91,7 +91,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     for (const signal of stopSignals) process.off(signal, onSignal);
   };
   for (const signal of stopSignals) process.on(signal, onSignal);
-  const display = openCaptureDisplay({ isShared: command.length > 0 && process.stdout.isTTY });
+  const display = await openCaptureDisplay({ isShared: command.length > 0 && process.stdout.isTTY });
   const summary = await capture({
     output,
     target: command.length > 0 ? { command } : { pids: options.pid ?? [], names: options.name ?? [] },

@@ -51,15 +51,30 @@ export interface OffsetTable {
 
 let builtIn: OffsetTable | undefined;
 
+const builtInPath = fileURLToPath(new URL('./offset-table.json', import.meta.url));
+
 /** The table that comes with the program; read once. */
 export function builtInTable(): OffsetTable {
-  builtIn ??= readOffsetTable(fileURLToPath(new URL('./offset-table.json', import.meta.url)));
+  builtIn ??= readOffsetTable(builtInPath);
   return builtIn;
 }
 
 /** Where a user keeps rows of their own: `agsight/offsets.json` under XDG_CONFIG_HOME, which is ~/.config unless set. */
 export function userTablePath(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'agsight', 'offsets.json');
+}
+
+/** Another text whenever a table that is asked without being named may have changed. */
+export function tablesIdentity(): string {
+  const identityOf = (path: string): string => {
+    try {
+      const { ino, size, ctimeNs } = statSync(path, { bigint: true });
+      return `${ino} ${size} ${ctimeNs}`;
+    } catch (error) {
+      return systemErrorCode(error) ?? String(error);
+    }
+  };
+  return [userTablePath(), builtInPath].map(identityOf).join(' ');
 }
 
 /**

@@ -3,9 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { KernelProgram } from '../bpf/kernel-program.js';
-import { Cookie, forEachRecord, layout, RecordType } from '../bpf/record.js';
+import { Cookie, forEachRecord, layout, RecordType, tlsLibraries } from '../bpf/record.js';
 import { loadShim } from '../bpf/shim.js';
-import { tlsLibraries } from '../capture/event-assembler.js';
 import { kernelTypes } from '../capture/host.js';
 import { functionId } from './btf.js';
 

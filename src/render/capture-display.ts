@@ -4,7 +4,7 @@
 import type { CaptureObserver } from '../capture/capture.js';
 import type { Exchange } from '../interpret/exchange.js';
 import { LiveView } from '../interpret/live-view.js';
-import { detail, isVerbose, startProgress } from './notes.js';
+import { detail } from './notes.js';
 import type { Progress } from './progress.js';
 import { singleLine } from './terminal.js';
 
@@ -64,17 +64,6 @@ export class CaptureDisplay implements CaptureObserver {
     parts.splice(lost > 0 ? 1 : parts.length, 0, `${lost} lost`);
     return parts.join(', ');
   }
-}
-
-/**
- * A display for what the person at the terminal sees or has asked to see; undefined when that is nothing.
- *
- * @param terminal.isShared whether the captured command writes to the terminal too: then it belongs to the command,
- *   which may draw all over it, and no line of ours is in its way
- */
-export function openCaptureDisplay(terminal: { isShared: boolean }): CaptureDisplay | undefined {
-  const progress = terminal.isShared ? undefined : startProgress();
-  return progress === undefined && !isVerbose() ? undefined : new CaptureDisplay(progress);
 }
 
 /** `POST api.openai.com/v1/responses 200, gpt-5.5 completed, 4200 tokens in, 64 out, 1.2 s` */

@@ -58,6 +58,25 @@ test.for(['uprobe_multi', 'perf'] as const)(
   },
 );
 
+test('probes that have ended are off their functions, those of several attachments at once', async () => {
+  const program = new KernelProgram(ringBytes);
+  try {
+    program.follow(process.pid, process.pid);
+    const [write = [], read = []] = [probes().slice(0, 1), probes().slice(1)];
+    program.attach(generator, write);
+    program.attach(generator, read);
+    await program.endProbes();
+    await run('w100,r200,w300');
+    expect(drainedLengths(program)).toEqual([]);
+
+    program.attach(generator, probes());
+    await run('w100');
+    expect(drainedLengths(program)).toEqual([100]);
+  } finally {
+    await program.release();
+  }
+});
+
 interface SeenRecord {
   receive: boolean;
   offset: bigint;

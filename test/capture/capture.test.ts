@@ -201,6 +201,7 @@ test('running processes are recorded from the moment they are named, until all h
   const summary = await capture(options({ target: { pids } }));
   expect(summary).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
   expect(summary.targets).toMatchObject(pids.map((pid) => ({ pid, executable: generator })));
+  expect(summary.attached_ms).toBeGreaterThan(0);
   const all = await events();
   const moved = all.filter(isTls).sort((a, b) => a.data.length - b.data.length);
   expect(moved.map(({ pid, rootPid, data }) => [pid, rootPid, data.length])).toEqual([

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
@@ -10,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { inspectionCachePath, inspectOnce } from '../../src/capture/inspection-cache.js';
 import { type BinaryReport, inspectBinary } from '../../src/elf/binary.js';
 import { buildTlsGenerator } from '../support/tls-generator.js';
@@ -27,7 +28,10 @@ beforeEach(() => {
   searches = 0;
 });
 
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(directory, { recursive: true, force: true });
+});
 
 const cache = (): string => join(directory, 'cache');
 
@@ -54,6 +58,18 @@ test('a program is searched once, and again when anything about its file has cha
   rmSync(program);
   copyFileSync(generator, program);
   inspect();
+  expect(searches).toBe(3);
+});
+
+test('a program is searched again when a row may have been added to the tables that are asked', () => {
+  vi.stubEnv('XDG_CONFIG_HOME', directory);
+  inspect();
+  mkdirSync(join(directory, 'agsight'));
+  for (const text of ['[]', '[{}]']) {
+    writeFileSync(join(directory, 'agsight', 'offsets.json'), text);
+    inspect();
+    inspect();
+  }
   expect(searches).toBe(3);
 });
 

@@ -1,0 +1,58 @@
+// What a capture puts in place before anything is written: the probes on the targets' programs and the list of whom the
+// kernel follows. Imports little, as every module that is loaded before it keeps the probes waiting.
+
+import type { KernelProgram } from '../bpf/kernel-program.js';
+import { AgsightError } from '../errors.js';
+import { note } from '../render/notes.js';
+import type { CaptureOptions } from './capture.js';
+import { namePattern } from './name-pattern.js';
+import { ProcessProbes } from './process-probes.js';
+import { Targets } from './targets.js';
+
+export class Attachment {
+  readonly probes: ProcessProbes;
+  readonly targets: Targets;
+  /** From the start of this program until its targets were probed and followed. */
+  #attachedMs = 0;
+
+  constructor(program: KernelProgram, { target, observer, children, files }: CaptureOptions) {
+    this.probes = new ProcessProbes(program);
+    this.targets = new Targets(program, {
+      names: 'names' in target ? (target.names ?? []).map(namePattern) : [],
+      follow: { children: children !== false, files: files !== false },
+      onFollow: observer === undefined ? undefined : (pid) => observer.follow(pid),
+    });
+  }
+
+  get attachedMs(): number {
+    return this.#attachedMs;
+  }
+
+  /** Probes and follows processes that run, and those whose names match. Errors: those of `probeProcess` for `pids`. */
+  attachToProcesses(pids: readonly number[]): void {
+    for (const pid of pids) this.probes.probeProcess(pid);
+    for (const pid of pids) this.targets.add(pid);
+    for (const pid of this.targets.watchNames()) this.#probeIfAlive(pid);
+    this.#attachedMs = performance.now();
+  }
+
+  /** Follows a command that was probed by its path, and has not begun to run. */
+  attachToCommand(pid: number): void {
+    this.targets.add(pid);
+    this.#attachedMs = performance.now();
+  }
+
+  /** Probes what the kernel has announced since. */
+  attend(): void {
+    this.probes.attend(({ pid, comm }) => this.targets.admit(pid, comm));
+  }
+
+  #probeIfAlive(pid: number): void {
+    try {
+      this.probes.probeProcess(pid);
+    } catch (error) {
+      if (!(error instanceof AgsightError && error.code === 'unreadable-process')) throw error;
+      note(`agsight: ${error.message}`);
+    }
+  }
+}
