@@ -10,7 +10,8 @@ export interface TracedCall {
   operation: string;
   path: string;
   target: string | undefined;
-  errno: number;
+  /** Undefined when the thread came to its end inside the call, which may have been carried out. */
+  errno: number | undefined;
 }
 
 interface TracedExec {
@@ -79,7 +80,12 @@ export function readStrace(file: string): StraceRecord {
     const [, number, rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
     const tid = Number(number);
     const end = /^\+\+\+ (?:exited with (\d+)|killed by (\w+))/.exec(rest);
-    if (end !== null) record.ends.set(tid, end[1] === undefined ? (end[2] ?? '') : Number(end[1]));
+    if (end !== null) {
+      record.ends.set(tid, end[1] === undefined ? (end[2] ?? '') : Number(end[1]));
+      const cut = /^(\w+)\((.*)$/.exec(unfinished.get(tid) ?? '');
+      if (cut !== null) addCall(record, tid, cut[1] ?? '', cut[2] ?? '', undefined);
+      unfinished.delete(tid);
+    }
     const begun = /^(.*) <unfinished \.\.\.>$/.exec(rest);
     if (begun !== null) {
       unfinished.set(tid, begun[1] ?? '');
@@ -87,10 +93,12 @@ export function readStrace(file: string): StraceRecord {
     }
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
     const whole = resumed === null ? rest : `${unfinished.get(tid) ?? ''}${resumed[1]}`;
-    const call = /^(\w+)\((.*)\) += (-?\d+)(?:<.*>)?(?: (\w+))?/.exec(whole);
+    unfinished.delete(tid);
+    const call = /^(\w+)\((.*?)(?: <unfinished \.\.\.>)?\) += (\?|-?\d+)(?:<.*>)?(?: (\w+))?/.exec(whole);
     if (call === null) continue;
-    const [, name = '', text = '', , error] = call;
-    addCall(record, tid, name, text, error === undefined ? 0 : errorNumber(error));
+    const [, name = '', text = '', result, error] = call;
+    const errno = error === undefined ? 0 : errorNumber(error);
+    addCall(record, tid, name, text, result === '?' ? undefined : errno);
   }
   return record;
 }
@@ -99,8 +107,15 @@ function errorNumber(name: string): number {
   return Object.entries(constants.errno).find(([known]) => known === name)?.[1] ?? -1;
 }
 
-function addCall(record: StraceRecord, tid: number, name: string, text: string, errno: number): void {
+function addCall(
+  record: StraceRecord,
+  tid: number,
+  name: string,
+  text: string,
+  errno: number | undefined,
+): void {
   if (name === 'execve' || name === 'execveat') {
+    if (errno === undefined) return;
     const [, path = '', list = ''] = /"((?:\\x..)*)", \[([^\]]*)\]/.exec(text) ?? [];
     const argv = [...list.matchAll(/"((?:\\x..)*)"/g)].map(([, argument = '']) => unhex(argument));
     record.execs.push({ pid: tid, path: unhex(path), argv, errno });
