@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { beforeEach, expect, test } from 'vitest';
 import { KernelProgram, type Probe } from '../../src/bpf/kernel-program.js';
 import { Cookie, forEachRecord, layout, RecordType } from '../../src/bpf/record.js';
+import { loadShim } from '../../src/bpf/shim.js';
 import { inspectBinary } from '../../src/elf/binary.js';
-import { requireRoot } from '../support/requirements.js';
+import { requireRoot, requireThat } from '../support/requirements.js';
 import { buildTlsGenerator, generatedBytes } from '../support/tls-generator.js';
 
 const generator = buildTlsGenerator();
@@ -41,7 +42,8 @@ function drainedLengths(program: KernelProgram): number[] {
 
 test.for(['uprobe_multi', 'perf'] as const)(
   'probes attached by %s fire at entry and return',
-  async (kind) => {
+  async (kind, context) => {
+    requireThat(kind === 'perf' || loadShim().hasUprobeMulti(), 'needs Linux 6.6 or newer', context);
     const program = new KernelProgram(ringBytes, { attachKind: kind });
     try {
       program.follow(process.pid, process.pid);
