@@ -71,10 +71,10 @@ test.for([
   [['no-such-command'], "agsight: unknown command 'no-such-command'"],
   [['verify', '--no-such-option', 'x'], "agsight: unknown option '--no-such-option'"],
   [['reduce'], "agsight: missing required argument 'bundle'"],
-  [['capture'], 'agsight: name either processes with --pid or --name, or a command after --'],
+  [['capture'], 'agsight: name either processes with --pid or --name, or --all, or a command after --'],
   [
     ['capture', '--pid', '1', '--', 'true'],
-    'agsight: name either processes with --pid or --name, or a command after --',
+    'agsight: name either processes with --pid or --name, or --all, or a command after --',
   ],
   [
     ['capture', '--pid', 'x'],

@@ -6,6 +6,7 @@ import { AgsightError } from '../errors.js';
 import { note } from '../render/notes.js';
 import type { CaptureOptions } from './capture.js';
 import { namePattern } from './name-pattern.js';
+import { allProcesses } from './process.js';
 import { ProcessProbes } from './process-probes.js';
 import { Targets } from './targets.js';
 
@@ -14,11 +15,13 @@ export class Attachment {
   readonly targets: Targets;
   /** From the start of this program until its targets were probed and followed. */
   #attachedMs = 0;
+  #bystanders: readonly number[] = [];
 
   constructor(program: KernelProgram, { target, observer, children, files }: CaptureOptions) {
     this.probes = new ProcessProbes(program);
     this.targets = new Targets(program, {
       names: 'names' in target ? (target.names ?? []).map(namePattern) : [],
+      everybody: 'agentEndpoints' in target,
       follow: { children: children !== false, files: files !== false },
       onFollow: observer === undefined ? undefined : (pid) => observer.follow(pid),
     });
@@ -28,11 +31,24 @@ export class Attachment {
     return this.#attachedMs;
   }
 
+  /** Who ran when every process was attached to, agent or not. */
+  get bystanders(): readonly number[] {
+    return this.#bystanders;
+  }
+
   /** Probes and follows processes that run, and those whose names match. Errors: those of `probeProcess` for `pids`. */
   attachToProcesses(pids: readonly number[]): void {
     for (const pid of pids) this.probes.probeProcess(pid);
     for (const pid of pids) this.targets.add(pid);
     for (const pid of this.targets.watchNames()) this.#probeIfAlive(pid);
+    this.#attachedMs = performance.now();
+  }
+
+  /** Probes and follows every process; probes first, as that takes long: what is followed fills the ring. */
+  attachToEverybody(): void {
+    this.probes.probeEach(allProcesses());
+    this.#bystanders = this.targets.watchEverybody();
+    this.probes.probeEach(this.#bystanders);
     this.#attachedMs = performance.now();
   }
 

@@ -11,8 +11,14 @@ import { requireCaptureHost } from './host.js';
 import { isAlive } from './process.js';
 import type { CaptureSummary } from './summary.js';
 
-/** A command to start, or processes: those that are given, and those whose names match, now and later. */
-type CaptureTarget = { command: readonly string[] } | { pids: readonly number[]; names?: readonly string[] };
+/**
+ * A command to start, or processes: those that are given, and those whose names match, now and later. Or every process of
+ * the machine: then agents are those that send requests to paths that begin with one of `agentEndpoints`.
+ */
+type CaptureTarget =
+  | { command: readonly string[] }
+  | { pids: readonly number[]; names?: readonly string[] }
+  | { agentEndpoints: readonly string[] };
 
 /** Who watches a capture. It is called in the middle of the recording and must not keep it. */
 export interface CaptureObserver {
@@ -73,7 +79,8 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
         command.end();
       }
     }
-    attachment.attachToProcesses('pids' in options.target ? options.target.pids : []);
+    if ('agentEndpoints' in options.target) attachment.attachToEverybody();
+    else attachment.attachToProcesses('pids' in options.target ? options.target.pids : []);
     createBundleDirectory(options.output);
     return await record();
   } finally {

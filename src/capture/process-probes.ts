@@ -84,12 +84,9 @@ export class ProcessProbes {
       if (exe.endsWith(' (deleted)')) {
         note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
       }
-      const isProbed = this.#binaries.probe(`/proc/${pid}/exe`, exe) !== undefined;
-      this.#tellUnseen(`/proc/${pid}/exe`, exe);
-      if (!this.#probeLibraries(pid) && !isProbed) {
+      if (!this.#probeRunning(pid, exe)) {
         note(`agsight: no known TLS function in ${exe}; watching what it loads and starts`);
       }
-      this.#rememberHome(pid);
     } catch (cause) {
       const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);
       if (code === undefined) throw cause;
@@ -98,6 +95,28 @@ export class ProcessProbes {
         cause,
       });
     }
+  }
+
+  /** Every process that can be looked at; kernel threads have no program. */
+  probeEach(pids: readonly number[]): void {
+    for (const pid of pids) {
+      const exe = executable(pid);
+      if (exe === undefined || pid === process.pid) continue;
+      try {
+        this.#probeRunning(pid, exe);
+      } catch (error) {
+        if (!isNotProbeable(error)) throw error;
+        if (error instanceof AgsightError && error.code === 'attach') this.#warnings.add(error.message);
+      }
+    }
+  }
+
+  /** Returns whether anything of it is probed. */
+  #probeRunning(pid: number, exe: string): boolean {
+    const isProbed = this.#binaries.probe(`/proc/${pid}/exe`, exe) !== undefined;
+    this.#tellUnseen(`/proc/${pid}/exe`, exe);
+    this.#rememberHome(pid);
+    return this.#probeLibraries(pid) || isProbed;
   }
 
   /** A target with a library that no probe sees into: `unseen` tells of its connections only when they end. */

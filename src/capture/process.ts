@@ -11,6 +11,14 @@ function readOrEmpty(path: string): Buffer {
   }
 }
 
+function linkOrUndefined(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 export function isAlive(pid: number): boolean {
   const state = processState(pid);
   if (state === undefined || state === 'X') return false;
@@ -27,11 +35,7 @@ export function processState(pid: number): string | undefined {
 
 /** The path of the program that `pid` runs, with the kernel's " (deleted)" when it was removed or replaced. */
 export function executable(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`);
-  } catch {
-    return undefined;
-  }
+  return linkOrUndefined(`/proc/${pid}/exe`);
 }
 
 /** The kernel's name of the process: at most 15 bytes, and its own to change. Empty when it has ended. */
@@ -61,6 +65,44 @@ export function codexHome(variables: ReadonlyMap<string, string>): string | unde
   if (named !== undefined && named !== '') return named;
   const home = variables.get('HOME');
   return home === undefined || home === '' ? undefined : join(home, '.codex');
+}
+
+/** What a process runs, and who started it; undefined when it has ended. `environment` holds the CODEX_ variables. */
+export function runningProcess(pid: number):
+  | {
+      pid: number;
+      tid: number;
+      comm: string;
+      parentPid: number;
+      uid: number;
+      gid: number;
+      cwd?: string;
+      execPath: string;
+      argv: string[];
+      argvMissing: number;
+      environment: Record<string, string>;
+    }
+  | undefined {
+  const execPath = executable(pid);
+  const status = readOrEmpty(`/proc/${pid}/status`).toString('latin1');
+  const numberOf = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+  if (execPath === undefined || status === '') return undefined;
+  const argv = readOrEmpty(`/proc/${pid}/cmdline`).toString('utf8').replace(/\0$/, '').split('\0');
+  const cwd = linkOrUndefined(`/proc/${pid}/cwd`);
+  return {
+    pid,
+    tid: pid,
+    comm: commandName(pid),
+    parentPid: numberOf('PPid'),
+    uid: numberOf('Uid'),
+    gid: numberOf('Gid'),
+    ...(cwd === undefined ? {} : { cwd }),
+    execPath,
+    argv,
+    argvMissing: 0,
+    environment: Object.fromEntries([...environment(pid)].filter(([name]) => name.startsWith('CODEX_'))),
+  };
 }
 
 function threads(pid: number): string[] {

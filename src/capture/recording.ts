@@ -15,6 +15,7 @@ import type { StoppedCommand } from './command.js';
 import { EventAssembler } from './event-assembler.js';
 import { openSockets, waitingCalls } from './open-sockets.js';
 import { raisePriority } from './priority.js';
+import { runningProcess } from './process.js';
 import type { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
 import {
@@ -22,6 +23,7 @@ import {
   type EndReason,
   formatVersion,
   lostEvents,
+  newTarget,
   startSummary,
   writeSummary,
 } from './summary.js';
@@ -82,8 +84,15 @@ export class Recording {
         targetPids: [...pids],
         recorded: this.#recorded(),
         command: 'command' in target ? [...target.command] : [],
+        ...('agentEndpoints' in target ? { agentEndpoints: [...target.agentEndpoints] } : {}),
       });
-      if (command === undefined) for (const found of summary.targets) this.#describeTarget(found, writer);
+      if (command === undefined) {
+        for (const found of summary.targets) {
+          this.#describeTarget(found, writer);
+          this.#tellInProgress(found);
+        }
+      }
+      this.#describeBystanders(summary, writer);
       writer.flush();
       this.#fillSummary(summary, writer);
       writeSummary(output, summary);
@@ -120,18 +129,13 @@ export class Recording {
       call,
       remote: `${remote.address}:${remote.port}`,
     }));
-    for (const { tid, call, remote } of target.in_progress) {
-      note(
-        `agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`,
-      );
-    }
     for (const { isListener, local, remote } of sockets) {
       writer.append({
         kind: 'socket',
         ...this.#captureEvent(),
         pid: target.pid,
         tid: target.pid,
-        rootPid: target.pid,
+        rootPid: this.#targets.roots.includes(target.pid) ? target.pid : 0,
         operation: isListener ? 'listen' : 'open',
         connection: 0n,
         carries: 0n,
@@ -143,6 +147,31 @@ export class Recording {
         errno: 0,
       });
     }
+  }
+
+  #tellInProgress({ in_progress }: CaptureSummary['targets'][number]): void {
+    for (const { tid, call, remote } of in_progress) {
+      note(
+        `agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`,
+      );
+    }
+  }
+
+  /** Any of them may turn out to be an agent, or what an agent has started: parents come first. */
+  #describeBystanders(summary: CaptureSummary, writer: EvidenceWriter): void {
+    const { bystanders } = this.#attachment;
+    const left = new Set(bystanders);
+    const describe = (pid: number): void => {
+      if (!left.delete(pid)) return;
+      const found = runningProcess(pid);
+      if (found === undefined) return;
+      describe(found.parentPid);
+      writer.append({ kind: 'running', ...this.#captureEvent(), ...found });
+      const target = newTarget(pid, found.execPath);
+      this.#describeTarget(target, writer);
+      if (target.open_connections > 0) summary.targets.push(target);
+    };
+    for (const pid of bystanders) describe(pid);
   }
 
   async #drainUntilEnd(writer: EvidenceWriter, command?: StoppedCommand): Promise<EndReason> {

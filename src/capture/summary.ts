@@ -34,6 +34,8 @@ export interface CaptureSummary {
   }[];
   /** Patterns of the names of targets. */
   names: string[];
+  /** Where every process of the machine is recorded: beginnings of the paths that agents send requests to. */
+  agent_endpoints: string[] | null;
   binaries: {
     path: string;
     codex_version: string | null;
@@ -80,13 +82,9 @@ export function startSummary(
     ended_at: null,
     end_reason: null,
     command: isCommand ? (target.command[0] ?? null) : null,
-    targets: pids.map((pid) => ({
-      pid,
-      executable: isCommand ? null : (executable(pid) ?? null),
-      open_connections: 0,
-      in_progress: [],
-    })),
-    names: isCommand ? [] : [...(target.names ?? [])],
+    targets: pids.map((pid) => newTarget(pid, isCommand ? null : (executable(pid) ?? null))),
+    names: 'names' in target ? [...(target.names ?? [])] : [],
+    agent_endpoints: 'agentEndpoints' in target ? [...target.agentEndpoints] : null,
     binaries: [],
     attach: 'uprobe_multi',
     attached_ms: 0,
@@ -99,6 +97,10 @@ export function startSummary(
     codex_homes: [],
     warnings: [],
   };
+}
+
+export function newTarget(pid: number, program: string | null): CaptureSummary['targets'][number] {
+  return { pid, executable: program, open_connections: 0, in_progress: [] };
 }
 
 /** Sum of all counters that say that something was not recorded. */

@@ -8,6 +8,8 @@ import { allProcesses, children, commandName, executable, isAlive } from './proc
 
 export interface TargetOptions {
   names: readonly NamePattern[];
+  /** Every process of the machine is followed. */
+  everybody: boolean;
   follow: FollowOptions;
   /** Told of each process that is followed from now on. */
   onFollow?: ((pid: number) => void) | undefined;
@@ -32,7 +34,8 @@ export class Targets {
 
   /** Whether none is left that could do anything more. Names may always come again. */
   get areOver(): boolean {
-    return this.#alive.size === 0 && this.#options.names.length === 0;
+    const { names, everybody } = this.#options;
+    return this.#alive.size === 0 && names.length === 0 && !everybody;
   }
 
   get areAlive(): boolean {
@@ -62,6 +65,25 @@ export class Targets {
     const found = allProcesses().filter((pid) => !this.#roots.has(pid) && this.#isNamed(pid));
     for (const pid of found) this.add(pid);
     return found;
+  }
+
+  /**
+   * Follows every process but this one, without a root, and what they start; what this one starts is not followed.
+   *
+   * @returns those that run now
+   */
+  watchEverybody(): number[] {
+    const followed = new Set<number>();
+    for (;;) {
+      // Whoever was begun by a process that was not followed yet is met in the next round.
+      const found = allProcesses().filter((pid) => pid !== process.pid && !followed.has(pid));
+      if (found.length === 0) return [...followed].filter((pid) => executable(pid) !== undefined);
+      for (const pid of found) {
+        followed.add(pid);
+        this.#program.follow(pid, 0, this.#options.follow);
+        this.#options.onFollow?.(pid);
+      }
+    }
   }
 
   /** The kernel follows `pid` as a root for its name. Returns whether it is a target, and lets it go if not. */

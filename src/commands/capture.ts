@@ -1,5 +1,6 @@
 // `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
 
+import type { CaptureOptions } from '../capture/capture.js';
 import { defaultRingMib } from '../capture/ring.js';
 import { Command, InvalidArgumentError } from '../commander.js';
 import { ExitCode } from '../errors.js';
@@ -7,6 +8,8 @@ import { ExitCode } from '../errors.js';
 interface CaptureCommandOptions {
   pid?: number[];
   name?: string[];
+  all?: boolean;
+  endpoint?: string[];
   output?: string;
   duration?: number;
   ringMib: number;
@@ -27,6 +30,11 @@ function parsePid(text: string, earlier: number[] = []): number[] {
   return [...earlier, Number(text)];
 }
 
+function parseEndpoint(text: string, earlier: string[] = []): string[] {
+  if (!text.startsWith('/')) throw new InvalidArgumentError('An endpoint is a path that begins with /.');
+  return [...earlier, text];
+}
+
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 2_000_000)) throw new InvalidArgumentError('Seconds are a number above 0.');
@@ -44,13 +52,19 @@ function parseRingMib(text: string): number {
 export function captureCommand(): Command {
   return new Command('capture')
     .description('record what an agent sends, receives and runs, and reduce it')
-    .usage('[options] (--pid N… | --name PATTERN… | -- CMD ARGS…)')
+    .usage('[options] (--pid N… | --name PATTERN… | --all | -- CMD ARGS…)')
     .argument('[command...]', 'a command to start and record, with its arguments, after --')
     .option('--pid <pid...>', 'record running processes and their children', parsePid)
     .option(
       '--name <pattern>',
       'record programs of this name, running or started later; * and ? stand for any characters (may be repeated)',
       (text: string, earlier: string[] = []) => [...earlier, text],
+    )
+    .option('--all', 'record every process; agents are those that send requests to AI endpoints')
+    .option(
+      '--endpoint <prefix>',
+      'with --all: an AI endpoint too, by how the paths of its requests begin (may be repeated)',
+      parseEndpoint,
     )
     .option('-o, --output <dir>', 'bundle directory, new or empty (default: agsight-<date>-<time>)')
     .option(
@@ -65,10 +79,13 @@ export function captureCommand(): Command {
     .option('--keep-secrets', 'leave keys and tokens in what is interpreted and reduced')
     .action(async (command: string[], _: unknown, self: Command) => {
       const options = self.optsWithGlobals<CaptureCommandOptions>();
+      const isAll = options.all === true;
       const isAttached = options.pid !== undefined || options.name !== undefined;
-      if (isAttached === command.length > 0) {
-        self.error('error: name either processes with --pid or --name, or a command after --');
+      if (Number(isAttached) + Number(isAll) + Number(command.length > 0) !== 1) {
+        self.error('error: name either processes with --pid or --name, or --all, or a command after --');
       }
+      if (isAll && !options.children) self.error('error: --all leaves nobody alone: not with --no-children');
+      if (!isAll && options.endpoint !== undefined) self.error('error: --endpoint goes with --all');
       if ((options.name?.length ?? 0) > maxNames) self.error(`error: at most ${maxNames} names`);
       await run(command, options);
     });
@@ -94,7 +111,7 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   const display = await openCaptureDisplay({ isShared: command.length > 0 && process.stdout.isTTY });
   const summary = await capture({
     output,
-    target: command.length > 0 ? { command } : { pids: options.pid ?? [], names: options.name ?? [] },
+    target: await targetOf(command, options),
     ...(options.duration === undefined ? {} : { durationMs: options.duration * 1000 }),
     children: options.children,
     ringBytes: options.ringMib * 2 ** 20,
@@ -119,6 +136,16 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
   if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
   note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);
   if (!complete) process.exitCode = ExitCode.incomplete;
+}
+
+async function targetOf(
+  command: readonly string[],
+  { pid, name, all, endpoint }: CaptureCommandOptions,
+): Promise<CaptureOptions['target']> {
+  if (command.length > 0) return { command };
+  if (all !== true) return { pids: pid ?? [], names: name ?? [] };
+  const { defaultEndpoints } = await import('../interpret/agent-finder.js');
+  return { agentEndpoints: [...defaultEndpoints, ...(endpoint ?? [])] };
 }
 
 /** Interprets and reduces the evidence, tells what came of it, and returns whether nothing was missing. */

@@ -11,6 +11,7 @@ interface Options {
   table?: TableName;
   format?: (typeof formats)[number];
   by?: 'tool-call';
+  everybody?: boolean;
   ddl?: boolean;
   json?: boolean;
 }
@@ -24,6 +25,7 @@ export function eventsCommand(): Command {
     .addOption(
       new Option('--by <what>', 'what each tool call caused, over all tables').choices(['tool-call']),
     )
+    .option('--everybody', 'of a capture of all processes: those too that belong to no agent')
     .option('--ddl', 'print the CREATE TABLE statements for ClickHouse, of one table or all')
     .addHelpText(
       'after',
@@ -51,12 +53,13 @@ async function printTable(bundle: string, table: TableName, options: Options): P
   const { loadRuns, ToolCalls } = await import('../governance/tool-calls.js');
   const columns: readonly Column[] = tables[table];
   const output = await rowWriter(columns, options.format ?? (options.json === true ? 'json' : 'table'));
+  const everybody = options.everybody === true;
   let isSound = true;
   const calls = new ToolCalls(await loadRuns(bundle));
   const onIncomplete = (): void => {
     isSound = false;
   };
-  for await (const { row } of eventRows(bundle, { calls, tables: [table], onIncomplete })) {
+  for await (const { row } of eventRows(bundle, { calls, tables: [table], everybody, onIncomplete })) {
     const written = output.add(row);
     if (written !== undefined) await written;
   }

@@ -12,6 +12,7 @@ import type {
   LossEvent,
   MissingReason,
   RecordedSource,
+  RunningEvent,
   TlsEvent,
 } from './event.js';
 import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
@@ -39,7 +40,8 @@ export interface UnknownEvent {
 
 const PROC_LIFECYCLE_EVENT = 4;
 const DIRECTIONS: readonly Direction[] = ['send', 'receive'];
-const LIFECYCLE_KINDS = [undefined, 'fork', 'exec', 'exit'] as const;
+/** DeepFlow has no number for a process that runs already. */
+const LIFECYCLE_KINDS = ['running', 'fork', 'exec', 'exit'] as const;
 const RECORDED_SOURCES: readonly (RecordedSource | undefined)[] = [
   undefined,
   'processes',
@@ -129,6 +131,7 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
     case 'fork':
       return { ...wireLifecycle(event), processDetail: wireDetail(event) };
     case 'exec':
+    case 'running':
       return {
         ...wireLifecycle(event),
         processDetail: {
@@ -153,6 +156,7 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
           monotonicNs: toUint64(event.monotonicNs),
           realtimeNs: toUint64(event.realtimeNs),
           command: event.command.map(toBytes),
+          agentEndpoints: (event.agentEndpoints ?? []).map(toBytes),
           recorded: event.recorded.map((source) => RECORDED_SOURCES.indexOf(source)),
         },
       };
@@ -177,12 +181,12 @@ function wireBody(event: Exclude<EvidenceEvent, TlsEvent>): Partial<WireEvent> {
   }
 }
 
-function wireDetail({ cwd }: ForkEvent | ExecEvent | ExitEvent): WireProcessDetail {
+function wireDetail({ cwd }: { cwd?: string }): WireProcessDetail {
   return { argv: [], argvMissing: ZERO, environment: [], cwd: toBytes(cwd ?? '') };
 }
 
-function wireLifecycle(event: ForkEvent | ExecEvent | ExitEvent): Partial<WireEvent> {
-  const isExec = event.kind === 'exec';
+function wireLifecycle(event: ForkEvent | ExecEvent | RunningEvent | ExitEvent): Partial<WireEvent> {
+  const isExec = event.kind === 'exec' || event.kind === 'running';
   return {
     eventType: PROC_LIFECYCLE_EVENT,
     procLifecycleEventData: {
@@ -226,6 +230,7 @@ function fromWire(wire: WireEvent): EvidenceEvent | UnknownEvent {
       targetPids: [...start.targetPids],
       recorded: start.recorded.flatMap((source) => RECORDED_SOURCES[source] ?? []),
       command: start.command.map(toText),
+      ...(start.agentEndpoints.length === 0 ? {} : { agentEndpoints: start.agentEndpoints.map(toText) }),
     };
   }
   if (wire.loss) return { kind: 'loss', ...base, ...lossFromWire(wire.loss) };
@@ -283,12 +288,15 @@ function lifecycleFromWire(
 ): EvidenceEvent | UnknownEvent {
   const { parentPid, uid, gid } = lifecycle;
   const cwd = detail && detail.cwd.length > 0 ? { cwd: toText(detail.cwd) } : {};
-  switch (LIFECYCLE_KINDS[lifecycle.lifecycleType]) {
+  const kind = LIFECYCLE_KINDS[lifecycle.lifecycleType];
+  switch (kind) {
     case 'fork':
       return { kind: 'fork', ...base, parentPid, uid, gid, ...cwd };
     case 'exec':
+    case 'running':
+      if (kind === 'running' && !detail) break;
       return {
-        kind: 'exec',
+        kind,
         ...base,
         parentPid,
         uid,
@@ -312,8 +320,8 @@ function lifecycleFromWire(
         ...(typeof detail?.signal === 'number' ? { signal: detail.signal } : {}),
       };
     default:
-      return { kind: 'unknown', reason: `lifecycle type ${lifecycle.lifecycleType}` };
   }
+  return { kind: 'unknown', reason: `lifecycle type ${lifecycle.lifecycleType}` };
 }
 
 function splitVariable(bytes: Bytes): [string, string] {

@@ -9,7 +9,10 @@ export interface EventBase {
   /** The kernel's `comm`, at most 15 bytes. Never an identity: threads rename themselves. */
   comm: string;
   timeNs: bigint;
-  /** The captured process that this one descends from; 0 for capture events. */
+  /**
+   * The captured process that this one descends from; 0 for capture events, and for all where every process of the machine
+   * is recorded: there interpret/agent-evidence.ts finds it.
+   */
   rootPid: number;
 }
 
@@ -58,6 +61,11 @@ export interface ExecEvent extends EventBase {
   argvMissing: number;
   /** The CODEX_* variables. */
   environment: Record<string, string>;
+}
+
+/** A process that ran when the capture began, where all are recorded: what it ran then. */
+export interface RunningEvent extends Omit<ExecEvent, 'kind'> {
+  kind: 'running';
 }
 
 export interface ExitEvent extends EventBase {
@@ -256,6 +264,11 @@ export interface CaptureStartEvent extends EventBase {
   /** What the kernel let us record: anything else is missing because nobody looked. Empty in older evidence. */
   recorded: RecordedSource[];
   command: string[];
+  /**
+   * Where every process of the machine is recorded: who sends a request to a path that begins with one of these is an
+   * agent. Absent where the agents were named, or started, by who began the capture.
+   */
+  agentEndpoints?: string[];
 }
 
 /** Running totals of lost events by reason. */
@@ -288,6 +301,7 @@ export type EvidenceEvent =
   | ExecFailedEvent
   | ForkEvent
   | ExecEvent
+  | RunningEvent
   | ExitEvent
   | SocketEvent
   | CaptureStartEvent

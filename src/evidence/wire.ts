@@ -161,6 +161,7 @@ interface WireCaptureStart {
   targetPids: number[];
   recorded: number[];
   command: Bytes[];
+  agentEndpoints: Bytes[];
 }
 
 export const ZERO: Uint64 = { low: 0, high: 0, unsigned: true };

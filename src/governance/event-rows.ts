@@ -1,7 +1,7 @@
 // Evidence to rows of the four event tables, one event at a time and with bounded memory.
 
 import type { ConnectEvent, EvidenceEvent, FileOpEvent } from '../evidence/event.js';
-import { readEvidence } from '../evidence/reader.js';
+import { readAgentEvidence } from '../interpret/agent-evidence.js';
 import { type Row, type TableName, tableNames } from './columns.js';
 import { type FileAggregate, FileAggregator } from './file-aggregate.js';
 import { FileLifetimes } from './file-lifetimes.js';
@@ -19,6 +19,8 @@ export interface EventRowsOptions {
   calls: ToolCalls;
   /** The tables that are wanted; all unless told. */
   tables?: readonly TableName[];
+  /** Whether what belongs to no agent has rows too, with root 0. */
+  everybody?: boolean;
   /** Is told when the evidence is damaged, or says that the capture lost events. */
   onIncomplete: () => void;
   /** Is told of each connect, for which there is no table. */
@@ -31,9 +33,9 @@ export interface EventRowsOptions {
  * @throws AgsightError `no-evidence`
  */
 export async function* eventRows(bundle: string, options: EventRowsOptions): AsyncGenerator<TableRow> {
-  const { calls, tables = tableNames, onIncomplete, onConnect } = options;
+  const { calls, tables = tableNames, everybody = false, onIncomplete, onConnect } = options;
   const reducer = new EventReducer(calls, tables, onConnect);
-  for await (const event of readEvidence(bundle, { onAnomaly: onIncomplete })) {
+  for await (const event of readAgentEvidence(bundle, { everybody, onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
     yield* reducer.add(event);
   }
@@ -78,6 +80,9 @@ class EventReducer {
     switch (event.kind) {
       case 'capture-start':
         this.#rows = new Rows(event.salt);
+        return nothing;
+      case 'running':
+        this.#processes.met(event);
         return nothing;
       case 'connect':
         this.#onConnect(event, this.#processes.causeOf(event));

@@ -1,7 +1,14 @@
 // The processes of a capture while its events go by: what each runs, who started it, and which tool call it belongs
 // to. A pid that comes again is a new process.
 
-import type { EventBase, EvidenceEvent, ExecEvent, ExitEvent, ForkEvent } from '../evidence/event.js';
+import type {
+  EventBase,
+  EvidenceEvent,
+  ExecEvent,
+  ExitEvent,
+  ForkEvent,
+  RunningEvent,
+} from '../evidence/event.js';
 import type { ToolCalls } from './tool-calls.js';
 
 /**
@@ -86,7 +93,12 @@ export class Processes {
     return process;
   }
 
-  #exec(event: ExecEvent): Process {
+  /** A process that ran when the capture began. */
+  met(event: RunningEvent): void {
+    if (!this.#running.has(event.pid)) this.#exec(event);
+  }
+
+  #exec(event: ExecEvent | RunningEvent): Process {
     const before = this.of(event.pid);
     const process: Process = {
       pid: event.pid,
@@ -100,7 +112,7 @@ export class Processes {
     return process;
   }
 
-  #causeOfExec(event: ExecEvent, before: Cause): Cause {
+  #causeOfExec(event: ExecEvent | RunningEvent, before: Cause): Cause {
     const { CODEX_THREAD_ID: threadId, CODEX_TOOL_CALL_ID: callId } = event.environment;
     if (threadId !== undefined && callId !== undefined) return { threadId, callId, by: 'environment' };
     if (threadId === undefined) return before;

@@ -4,8 +4,9 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgsightError } from '../errors.js';
-import { type EvidenceAnomaly, readEvidence } from '../evidence/reader.js';
+import type { EvidenceAnomaly } from '../evidence/reader.js';
 import { TraceBundleWriter } from '../trace/bundle-writer.js';
+import { readAgentEvidence } from './agent-evidence.js';
 import { Interpreter, type InterpretResult } from './interpreter.js';
 
 const ROLLOUTS = 'rollouts';
@@ -37,7 +38,7 @@ export async function interpretBundle(
     mkdirSync(join(bundleDir, ROLLOUTS), { recursive: true, mode: 0o700 });
     return new TraceBundleWriter(dir, manifest);
   }, options);
-  for await (const event of readEvidence(bundleDir, {
+  for await (const event of readAgentEvidence(bundleDir, {
     onAnomaly: (found) => evidenceAnomalies.push(found),
   })) {
     interpreter.push(event);

@@ -1,7 +1,8 @@
 // The HTTP exchanges in the evidence of a capture, with every id on the wire that tells whose they are. Owns
 // this light pass over the evidence; the trace that is made of the same exchanges is src/interpret.
 import type { EvidenceEvent } from '../evidence/event.js';
-import { type EvidenceAnomaly, readEvidence } from '../evidence/reader.js';
+import type { EvidenceAnomaly } from '../evidence/reader.js';
+import { readAgentEvidence } from '../interpret/agent-evidence.js';
 import { Anomalies, type Anomaly } from '../interpret/anomalies.js';
 import { Connections } from '../interpret/connections.js';
 import { type Exchange, type OtherExchange, routeExchanges, summarize } from '../interpret/exchange.js';
@@ -42,7 +43,7 @@ const NS_PER_MS = 1_000_000n;
 export async function readCaptured(bundle: string): Promise<Captured> {
   const damage: EvidenceAnomaly[] = [];
   const reader = new ExchangeReader();
-  for await (const event of readEvidence(bundle, { onAnomaly: (found) => damage.push(found) })) {
+  for await (const event of readAgentEvidence(bundle, { onAnomaly: (found) => damage.push(found) })) {
     reader.push(event);
   }
   return { ...reader.finish(), damage };

@@ -1,6 +1,6 @@
 // The processes of a capture, told apart by pid and start, since pids come again. Owns who descends from whom
 // and the environment that tells a process's thread; what they sent is captured-exchanges.ts.
-import type { EvidenceEvent, ExecEvent, SocketEvent } from '../evidence/event.js';
+import type { EvidenceEvent, ExecEvent, RunningEvent, SocketEvent } from '../evidence/event.js';
 
 export interface CapturedProcess {
   pid: number;
@@ -38,6 +38,10 @@ export class CapturedProcesses {
       case 'exec':
         this.#exec(event);
         return;
+      case 'running':
+        if (!this.#running.has(event.pid))
+          this.#describe(this.#begin(event.pid, undefined, event.parentPid), event);
+        return;
       case 'capture-start':
         this.#arePortsKnown = event.recorded.includes('sockets');
         return;
@@ -62,8 +66,12 @@ export class CapturedProcesses {
     // The target of a capture is stopped between its fork and the capture's start: its exec comes first.
     const process = this.#running.get(event.pid) ?? this.#begin(event.pid, event.timeNs, event.parentPid);
     process.parentPid ??= event.parentPid;
-    process.exec = { path: event.execPath, argv: event.argv };
-    process.environmentThread = event.environment.CODEX_THREAD_ID;
+    this.#describe(process, event);
+  }
+
+  #describe(process: CapturedProcess, { execPath, argv, environment }: ExecEvent | RunningEvent): void {
+    process.exec = { path: execPath, argv };
+    process.environmentThread = environment.CODEX_THREAD_ID;
   }
 
   #socket({ pid, operation, local }: SocketEvent): void {

@@ -64,6 +64,8 @@ const execEvent = fc.record({
   }),
 });
 
+const runningEvent = execEvent.map((event) => ({ ...event, kind: 'running' as const }));
+
 const exitEvent = fc.oneof(
   fc.record({ ...lifecycle, kind: fc.constant('exit' as const) }),
   fc.record({ ...lifecycle, kind: fc.constant('exit' as const), exitCode: uint32 }),
@@ -170,7 +172,7 @@ const execFailedEvent = fc.record({
   cwd,
 });
 
-const captureStartEvent = fc.record({
+const captureStart = {
   ...base,
   kind: fc.constant('capture-start' as const),
   formatVersion: uint32,
@@ -185,7 +187,12 @@ const captureStartEvent = fc.record({
   targetPids: fc.array(uint32, { maxLength: 4 }),
   recorded: fc.subarray<RecordedSource>(['processes', 'tls', 'sockets', 'files']),
   command: words,
-});
+};
+
+const captureStartEvent = fc.oneof(
+  fc.record(captureStart),
+  fc.record({ ...captureStart, agentEndpoints: fc.array(text, { minLength: 1, maxLength: 3 }) }),
+);
 
 const port = fc.nat({ max: 65_535 });
 const address = fc.record({
@@ -238,6 +245,7 @@ export const recordedEvent = fc.oneof(
   tlsEvent,
   forkEvent,
   execEvent,
+  runningEvent,
   exitEvent,
   fileOpEvent,
   fileIoEvent,
