@@ -326,6 +326,11 @@ static size_t used_length(const struct record_header *header, size_t length)
 	return used < length ? used : length;
 }
 
+size_t kernel_ring_pending(const struct ring *ring)
+{
+	return __atomic_load_n(ring->producer_position, __ATOMIC_ACQUIRE) - *ring->consumer_position;
+}
+
 size_t kernel_ring_drain(struct ring *ring, uint8_t *buffer, size_t capacity)
 {
 	unsigned long consumer = *ring->consumer_position;

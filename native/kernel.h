@@ -72,6 +72,7 @@ void kernel_ring_close(struct ring *ring);
  * Copies whole records into `buffer`, each as u32 length, u32 zero, then the record padded to 8 bytes, until
  * the ring is empty or the next record does not fit. Returns the bytes written.
  */
+size_t kernel_ring_pending(const struct ring *ring);
 size_t kernel_ring_drain(struct ring *ring, uint8_t *buffer, size_t capacity);
 
 #endif

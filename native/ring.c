@@ -58,6 +58,21 @@ napi_value drain_ring(napi_env env, napi_callback_info info)
 	return make_number(env, (double)kernel_ring_drain(&session->rings[which], buffer, capacity));
 }
 
+/* pending(session, which) → bytes that are there to be drained, with what is still being written */
+napi_value pending_in_ring(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[2];
+	struct session *session;
+	uint32_t which;
+
+	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], RINGS, &which))
+		return NULL;
+	if (!session->rings[which].data)
+		return throw_errno(env, "look at the ring", EBADF);
+	return make_number(env, (double)kernel_ring_pending(&session->rings[which]));
+}
+
 static void wait_in_thread(napi_env env, void *data)
 {
 	struct wait *wait = data;

@@ -9,6 +9,7 @@
 
 napi_value open_ring(napi_env env, napi_callback_info info);
 napi_value drain_ring(napi_env env, napi_callback_info info);
+napi_value pending_in_ring(napi_env env, napi_callback_info info);
 napi_value wait_for_ring(napi_env env, napi_callback_info info);
 
 #endif

@@ -62,6 +62,7 @@ NAPI_MODULE_INIT()
 		{ "readElements", read_elements },
 		{ "openRing", open_ring },
 		{ "drain", drain_ring },
+		{ "pending", pending_in_ring },
 		{ "wait", wait_for_ring },
 		{ "clocks", clocks },
 		{ "hasUprobeMulti", has_uprobe_multi },

@@ -314,6 +314,11 @@ export class KernelProgram {
     return this.#shim.wait(this.#session, notices, Math.min(milliseconds, longestWaitMs));
   }
 
+  /** Bytes of records that wait to be drained. */
+  get pending(): number {
+    return this.#shim.pending(this.#session, records);
+  }
+
   /** Moves records into `buffer` and returns how many bytes were filled; 0 when there was nothing. */
   drain(buffer: Uint8Array): number {
     return this.#shim.drain(this.#session, records, buffer);

@@ -34,6 +34,8 @@ export interface Shim {
   openRing(session: ShimSession, ring: number, map: number, bytes: number): void;
   /** Bytes written to `buffer`; see record.ts for their form. */
   drain(session: ShimSession, ring: number, buffer: Uint8Array): number;
+  /** Bytes that are in a ring, with those of records that are still being written. */
+  pending(session: ShimSession, ring: number): number;
   /**
    * Settles when there is something in a ring, or with 1 in that of the notices, or at the latest after `milliseconds`, of
    * which there are at most 1000; with false when the session was closed. One at a time.

@@ -12,6 +12,7 @@ import { version } from '../version.js';
 import type { Attachment } from './attachment.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
+import { deferOptimization } from './compilation.js';
 import { EventAssembler } from './event-assembler.js';
 import { openSockets, waitingCalls } from './open-sockets.js';
 import { raisePriority } from './priority.js';
@@ -32,6 +33,10 @@ import type { Targets } from './targets.js';
 const drainBufferBytes = 4 << 20;
 // Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
 const drainDelayMs = 10;
+// Until then much has come: a part of the ring. If not, more is waited for, and should this much come in each millisecond
+// from then on, the ring takes it.
+const muchOfRing = 1 / 64;
+const mostBytesPerMs = 800_000;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
@@ -48,6 +53,7 @@ export class Recording {
   readonly #assembler: EventAssembler;
   readonly #clocks: { monotonicNs: bigint; realtimeNs: bigint };
   readonly #buffer = Buffer.alloc(drainBufferBytes);
+  #optimize = (): void => undefined;
   #lost = 0;
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
@@ -69,6 +75,7 @@ export class Recording {
     const pids = this.#targets.roots;
     const summary = startSummary(this.#options, pids);
     const lowerPriority = raisePriority();
+    this.#optimize = deferOptimization();
     try {
       writer.append({
         kind: 'capture-start',
@@ -106,6 +113,7 @@ export class Recording {
       throw error;
     } finally {
       lowerPriority();
+      this.#optimize();
       summary.ended_at = new Date().toISOString();
       this.#fillSummary(summary, writer);
       closeInOrder(writer, () => writeSummary(output, summary));
@@ -210,6 +218,7 @@ export class Recording {
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(), ended]);
         this.#attachment.attend();
+        if (this.#program.pending === 0 && !end.signal.aborted) continue;
         await Promise.race([this.#gather(end.signal), ended]);
         await this.#drain(writer);
         if (this.#targets.areOver) endFor('target-exit');
@@ -232,11 +241,20 @@ export class Recording {
 
   /** Lets records gather that can be drained together, and probes meanwhile what cannot wait. */
   async #gather(end: AbortSignal): Promise<void> {
-    const until = performance.now() + drainDelayMs;
-    for (;;) {
+    let until = performance.now() + drainDelayMs;
+    for (let hasWaited = false; ; ) {
       const left = Math.ceil(until - performance.now());
-      if (left <= 0 || end.aborted || !(await this.#program.waitForNotices(left))) return;
-      if (!end.aborted) this.#attachment.attend();
+      if (left > 0) {
+        if (end.aborted || !(await this.#program.waitForNotices(left))) return;
+        if (!end.aborted) this.#attachment.attend();
+      } else {
+        const { ringBytes } = this.#options;
+        const isMuch = this.#program.pending > ringBytes * muchOfRing;
+        if (isMuch) this.#optimize();
+        if (hasWaited || isMuch) return;
+        hasWaited = true;
+        until += ringBytes / mostBytesPerMs;
+      }
     }
   }
 

@@ -1,6 +1,5 @@
 // Socket events to and from their part of a frame. Owns how addresses are told: bytes there, text here.
 
-import { isIPv6 } from 'node:net';
 import type { EventBase, SocketAddress, SocketEvent } from './event.js';
 import { type Bytes, toBigint, toCount, toUint64, type WireSocket } from './wire.js';
 
@@ -57,7 +56,7 @@ export function socketAddress(bytes: Bytes, port: number): SocketAddress {
 }
 
 function addressBytes(address: string): Uint8Array {
-  if (!isIPv6(address)) return Uint8Array.from(address.split('.'), Number);
+  if (!address.includes(':')) return Uint8Array.from(address.split('.'), Number);
   const [head = '', tail] = address.split('::');
   const words = (text: string): number[] =>
     text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));

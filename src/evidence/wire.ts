@@ -176,6 +176,11 @@ export function procEvent(): Type {
   return procEventType;
 }
 
+/** Compiles what encodes, which is otherwise done when an event is the first of its kind: in the middle of a recording. */
+export function prepareEncoding(): void {
+  for (const type of procEvent().parent?.nestedArray ?? []) if (type instanceof protobuf.Type) type.setup();
+}
+
 /** The low 64 bits of `value`. */
 export function toUint64(value: bigint | number): Uint64 {
   if (typeof value === 'number') {

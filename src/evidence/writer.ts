@@ -10,6 +10,7 @@ import { writeEvent } from './codec.js';
 import type { CaptureEndEvent, CheckpointEvent, EvidenceEvent } from './event.js';
 import { type Checksum, sealFrame, wholeFrames } from './frame.js';
 import { evidenceDirectory, segmentName } from './segment.js';
+import { prepareEncoding } from './wire.js';
 
 /** What a capture records. Checkpoints and the end are the writer's own. */
 export type RecordedEvent = Exclude<EvidenceEvent, CheckpointEvent | CaptureEndEvent>;
@@ -69,6 +70,7 @@ export class EvidenceWriter {
     this.#batch.buf = Buffer.allocUnsafe(BUFFER_BYTES);
     this.#attempt(() => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
     this.#openSegment();
+    prepareEncoding();
   }
 
   /** Bytes of evidence so far, whether or not they have been flushed. */
