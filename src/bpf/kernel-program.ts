@@ -247,9 +247,11 @@ export class KernelProgram {
    * Puts the program on functions of the file at `path` (which may be below /proc), for all processes that
    * map it. Returns what `detach` takes.
    *
+   * @param name what to call the file in an error
+   *
    * Errors: `attach` with the kernel's reason.
    */
-  attach(path: string, probes: readonly Probe[]): number[] {
+  attach(path: string, probes: readonly Probe[], name = path): number[] {
     const attachUprobes =
       this.attachKind === 'uprobe_multi' ? this.#shim.attachUprobeMulti : this.#shim.attachUprobePerf;
     const put = (program: string, chosen: readonly Probe[], atReturn: boolean): number[] =>
@@ -277,7 +279,7 @@ export class KernelProgram {
       return links;
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
-      throw new AgsightError('attach', `cannot probe it: ${what}`, { file: path, cause: error });
+      throw new AgsightError('attach', `cannot probe it: ${what}`, { file: name, cause: error });
     }
   }
 

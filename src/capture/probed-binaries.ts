@@ -1,7 +1,7 @@
 // The files that carry probes: each once, however many processes run it. Decides which functions of a file
 // are probed and how; finding the functions is src/elf's work.
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie, tlsLibraries } from '../bpf/record.js';
 import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
@@ -82,18 +82,28 @@ export function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** What a capture needs to know of a file, and no more, or as it is remembered. Errors: those of `inspectBinary`. */
-export function inspectForProbes(path: string): BinaryReport {
-  return inspectOnce(path, (file) => inspectBinary(file, { order: ['table', 'symbol', 'pattern'] }));
+/**
+ * What a capture needs to know of a file, and no more, or as it is remembered. Errors: those of `inspectBinary`.
+ *
+ * @param held another path of the file, for when `path` has gone
+ */
+export function inspectForProbes(path: string, held = path): BinaryReport {
+  const inspect = (file: string) => inspectBinary(file, { order: ['table', 'symbol', 'pattern'] });
+  try {
+    return inspectOnce(path, inspect);
+  } catch (error) {
+    if (held === path || existsSync(path)) throw error;
+    return inspectOnce(held, inspect);
+  }
 }
 
 export class ProbedBinaries {
-  readonly #program: KernelProgram;
+  readonly #program: Pick<KernelProgram, 'attach'>;
   /** By device and inode: a path may be replaced, and one file may have many paths. */
   readonly #examined = new Map<string, ProbedBinary | undefined>();
   readonly #reports = new Map<string, BinaryReport>();
 
-  constructor(program: KernelProgram) {
+  constructor(program: Pick<KernelProgram, 'attach'>) {
     this.#program = program;
   }
 
@@ -115,14 +125,23 @@ export class ProbedBinaries {
    * Errors: those of `inspectBinary` and `attach`.
    */
   probe(path: string, name = path): ProbedBinary | undefined {
-    const key = identity(path);
-    if (this.#examined.has(key)) return this.#examined.get(key);
-    this.#examined.set(key, undefined);
-    const report = inspectForProbes(path);
-    this.#reports.set(key, report);
-    const binary = this.#attach(path, name, report);
-    this.#examined.set(key, binary);
-    return binary;
+    const file = openSync(path, 'r');
+    try {
+      // The path may lead through a process that ends meanwhile; the file stays.
+      const held = `/proc/self/fd/${file}`;
+      const key = identity(held);
+      if (this.#examined.has(key)) return this.#examined.get(key);
+      this.#examined.set(key, undefined);
+      const report = inspectForProbes(path, held);
+      // What goes wrong now may go well for the next process.
+      this.#examined.delete(key);
+      const binary = this.#attach(held, file, name, report);
+      this.#reports.set(key, report);
+      this.#examined.set(key, binary);
+      return binary;
+    } finally {
+      closeSync(file);
+    }
   }
 
   /**
@@ -136,22 +155,17 @@ export class ProbedBinaries {
     return [program, ...libraries].filter((binary) => binary !== undefined);
   }
 
-  #attach(path: string, name: string, report: BinaryReport): ProbedBinary | undefined {
+  #attach(path: string, file: number, name: string, report: BinaryReport): ProbedBinary | undefined {
     const probes: Probe[] = [];
     const described: ProbedBinary['probes'] = [];
-    const file = openSync(path, 'r');
-    try {
-      for (const target of report.tls.flatMap(targetsOf)) {
-        const { library, name, atReturn, tier } = target;
-        const cookie = (tlsLibraries.indexOf(library) << Cookie.libraryShift) | target.flags;
-        probes.push({ offset: probeOffset(file, target.offset, report.arch), cookie, atReturn });
-        described.push({ library, function: name, offset: target.offset, tier });
-      }
-    } finally {
-      closeSync(file);
+    for (const target of report.tls.flatMap(targetsOf)) {
+      const { library, name, atReturn, tier } = target;
+      const cookie = (tlsLibraries.indexOf(library) << Cookie.libraryShift) | target.flags;
+      probes.push({ offset: probeOffset(file, target.offset, report.arch), cookie, atReturn });
+      described.push({ library, function: name, offset: target.offset, tier });
     }
     if (!probes.some(({ atReturn }) => atReturn)) return undefined;
-    this.#program.attach(path, probes);
+    this.#program.attach(path, probes, name);
     return { path: name, report, probes: described };
   }
 }

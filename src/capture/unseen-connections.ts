@@ -11,6 +11,9 @@ import { executable, mappedFiles } from './process.js';
 
 const maxProcesses = 4096;
 const maxRemotes = 8;
+/** No handshake of a client takes more, with certificates of both sides. */
+const HANDSHAKE_LIMITS = { sent: 8 << 10, received: 16 << 10 } as const;
+const startBefore = 'start the capture before such processes; from the second one on they are seen';
 
 export interface UnseenProgram {
   /** The file, or the name of the process where that was gone before it could be looked at. */
@@ -28,8 +31,8 @@ interface Program {
   name: string;
   /** Device and inode; undefined when the file could not be looked at. */
   identity: string | undefined;
-  /** Whether it has loaded a TLS library that is probed in every program. */
-  hasLibrary: boolean;
+  /** The TLS libraries that it has loaded and that are probed in every program, by device and inode. */
+  libraries: string[];
 }
 
 interface KnownFiles {
@@ -45,6 +48,8 @@ export class UnseenConnections {
   readonly #programs = new Map<number, Program>();
   /** What processes were started as. */
   readonly #paths = new Map<number, string>();
+  /** Processes of which plaintext was seen: which connection carried it is not always known. */
+  readonly #speakers = new Map<number, true>();
   readonly #found = new Map<string, UnseenProgram>();
 
   constructor(known: KnownFiles) {
@@ -56,7 +61,13 @@ export class UnseenConnections {
   }
 
   take(event: EvidenceEvent): void {
+    if (event.kind === 'tls') {
+      const isPlain = event.library === 'socket';
+      if (!isPlain && !this.#speakers.has(event.pid)) remember(this.#speakers, event.pid, true);
+      return;
+    }
     if (event.kind === 'exec') {
+      this.#speakers.delete(event.pid);
       this.#programs.delete(event.pid);
       remember(this.#paths, event.pid, event.execPath);
     }
@@ -69,7 +80,7 @@ export class UnseenConnections {
     const known = this.#programs.get(pid);
     if (known !== undefined) return known;
     const path = this.#paths.get(pid);
-    const unknown = { name: path ?? comm, identity: undefined, hasLibrary: false };
+    const unknown = { name: path ?? comm, identity: undefined, libraries: [] };
     const found = programOf(pid) ?? (path === undefined ? undefined : programAt(path)) ?? unknown;
     remember(this.#programs, pid, found);
     return found;
@@ -78,7 +89,11 @@ export class UnseenConnections {
   #closed(event: SocketEvent): void {
     if (event.content !== 'tls' || event.carries !== 0n || event.received === 0) return;
     const program = this.#programAt(event);
-    const libraries = this.#unseenLibraries(program) ?? this.#late(event.pid);
+    const libraries =
+      this.#unseenLibraries(program) ??
+      this.#missed(program) ??
+      this.#late(event.pid) ??
+      this.#bypassed(event);
     if (libraries === undefined) return;
     const { name } = program;
     const found = this.#found.get(name) ?? {
@@ -95,20 +110,35 @@ export class UnseenConnections {
     this.#found.set(name, found);
   }
 
+  /** A library that nobody could look at before the process had ended. */
+  #missed({ libraries }: Program): UnseenProgram['libraries'] | undefined {
+    if (libraries.every((file) => this.#known.reportOf(file) !== undefined)) return undefined;
+    const reason = 'the process had ended before what it had loaded could be probed';
+    return [{ library: 'unknown', version: null, reason, remedy: startBefore }];
+  }
+
   #late(pid: number): UnseenProgram['libraries'] | undefined {
     const late = this.#known.lateIn(pid);
     if (late === undefined) return undefined;
     const reason = `it was probed ${late.ms} ms after the process had begun to use it`;
-    const remedy = 'start the capture before such processes; from the second one on they are seen';
-    return [{ library: late.library, version: null, reason, remedy }];
+    return [{ library: late.library, version: null, reason, remedy: startBefore }];
+  }
+
+  /** More bytes than TLS needs for itself, of a process of which no plaintext was seen at all. */
+  #bypassed({ pid, sent, received }: SocketEvent): UnseenProgram['libraries'] | undefined {
+    const isHandshake = sent <= HANDSHAKE_LIMITS.sent && received <= HANDSHAKE_LIMITS.received;
+    if (isHandshake || this.#speakers.has(pid)) return undefined;
+    const reason = 'its calls go around the functions that are probed, as those of BIO_read and BIO_write do';
+    const remedy = 'use SSL_read and SSL_write, or what calls them';
+    return [{ library: 'openssl', version: null, reason, remedy }];
   }
 
   /** Undefined when all that the program has is seen: then the connection broke before it carried anything. */
-  #unseenLibraries({ name, identity: file, hasLibrary }: Program): UnseenProgram['libraries'] | undefined {
+  #unseenLibraries({ name, identity: file, libraries }: Program): UnseenProgram['libraries'] | undefined {
     const report = file === undefined ? undefined : this.#known.reportOf(file);
     const own = report === undefined ? [] : tlsVerdicts(report);
     const unseen = own.filter(({ is_captured }) => !is_captured);
-    const isSeen = hasLibrary || own.some(({ is_captured }) => is_captured);
+    const isSeen = libraries.length > 0 || own.some(({ is_captured }) => is_captured);
     if (isSeen && unseen.length === 0) return undefined;
     return [
       ...unseen,
@@ -131,15 +161,15 @@ function programOf(pid: number): Program | undefined {
   const name = executable(pid);
   return ifThere(() => {
     if (name === undefined) return undefined;
-    const hasLibrary = mappedFiles(pid, sharedTlsLibrary).length > 0;
-    return { name, identity: identity(`/proc/${pid}/exe`), hasLibrary };
+    const libraries = mappedFiles(pid, sharedTlsLibrary).map(({ path }) => identity(path));
+    return { name, identity: identity(`/proc/${pid}/exe`), libraries };
   });
 }
 
 /** Of a process that is gone. */
 function programAt(path: string): Program | undefined {
   return ifThere(() => {
-    return { name: path, identity: identity(path), hasLibrary: linkedTlsLibraries(path).length > 0 };
+    return { name: path, identity: identity(path), libraries: linkedTlsLibraries(path).map(identity) };
   });
 }
 

@@ -1,8 +1,12 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { identity } from '../../src/capture/probed-binaries.js';
 import { UnseenConnections } from '../../src/capture/unseen-connections.js';
 import { type BinaryReport, inspectBinary, type TlsLibrary } from '../../src/elf/binary.js';
+import { linkedTlsLibraries } from '../../src/elf/linked-libraries.js';
 import type { SocketEvent } from '../../src/evidence/event.js';
+import { tlsEvent } from '../evidence/bundle.js';
+import { requireThat } from '../support/requirements.js';
 import { execEvent } from '../support/wire.js';
 
 const go: TlsLibrary = {
@@ -53,10 +57,11 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
     tls: TlsLibrary[],
     events: readonly Parameters<UnseenConnections['take']>[0][],
     lateMs?: number,
+    probed: readonly string[] = [],
   ) {
     const known: BinaryReport = { ...report, tls };
     const unseen = new UnseenConnections({
-      reportOf: (file) => (file === own ? known : undefined),
+      reportOf: (file) => (file === own || probed.includes(file) ? known : undefined),
       lateIn: () => (lateMs === undefined ? undefined : { library: 'openssl', ms: lateMs }),
     });
     for (const event of events) unseen.take(event);
@@ -104,6 +109,31 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
       { libraries: [{ library: 'openssl', reason: expect.stringContaining('12 ms') }] },
     ]);
     expect(watch([openssl], [connection({ carries: 5n })], 12)).toEqual([]);
+  });
+
+  it('is told of a library whose calls go around the probes: more was moved than a handshake takes, and none was seen', () => {
+    const around = { libraries: [{ library: 'openssl', reason: expect.stringContaining('BIO_read') }] };
+    expect(watch([openssl], [connection({ received: 20_000 })])).toMatchObject([around]);
+    expect(watch([openssl], [connection({ sent: 9000 })])).toMatchObject([around]);
+    const spoken = tlsEvent(0, Buffer.from('GET'), { pid: process.pid });
+    expect(watch([openssl], [spoken, connection({ received: 20_000 })])).toEqual([]);
+    const replaced = execEvent(1n, { pid: process.pid, execPath: process.execPath });
+    expect(watch([openssl], [spoken, replaced, connection({ received: 20_000 })])).toMatchObject([around]);
+  });
+
+  it('is told of a program that ended before its library could be probed', (context) => {
+    const linked = ['/usr/bin/curl', '/usr/bin/wget', '/usr/bin/openssl'].find(
+      (path) => existsSync(path) && linkedTlsLibraries(path).length > 0,
+    );
+    requireThat(linked !== undefined, 'needs curl, wget or openssl', context);
+    if (linked === undefined) return;
+    const gone = { pid: 2 ** 22 + 1 };
+    const events = [execEvent(1n, { ...gone, execPath: linked }), connection(gone)];
+    expect(watch([], events)).toMatchObject([
+      { program: linked, libraries: [{ reason: expect.stringContaining('had ended before') }] },
+    ]);
+    const probed = linkedTlsLibraries(linked).map(identity);
+    expect(watch([openssl], events, undefined, probed)).toEqual([]);
   });
 
   it('is told of processes that are gone and of programs that nobody knows', () => {
