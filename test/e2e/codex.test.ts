@@ -264,8 +264,49 @@ async function expectListed(codexHome: string): Promise<void> {
   ]);
 }
 
+/** Whether the second answer, which never ends, has begun and is in the evidence. */
+function hasSecondAnswer({ server, bundle }: Place): boolean {
+  const evidence = tree(join(bundle, 'evidence')).filter((path) => path.endsWith('.pb'));
+  return server.requests.length === 2 && evidence.some((path) => readFileSync(path).includes('resp_mock_2'));
+}
+
+test('a Codex killed in the middle of an answer is told as far as it came, and as cancelled', async () => {
+  const place = await prepare('codex-killed', stalledSteps);
+  const { bundle, server, codexRun, captureArgs } = place;
+  const capture = spawn(process.execPath, captureArgs, {
+    env: codexRun.env,
+    stdio: 'ignore',
+    detached: true,
+  });
+  const ended = new Promise((resolve) => capture.once('exit', resolve));
+  try {
+    await expect.poll(() => hasSecondAnswer(place), { timeout: 30_000 }).toBe(true);
+    const [target] = readJson(bundle, 'capture.json').targets;
+    process.kill(target.pid, 'SIGKILL');
+    expect(await ended).toBe(0);
+  } finally {
+    await server.close();
+    killGroup(capture.pid);
+  }
+  expect(readJson(bundle, 'capture.json')).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
+  const state = readJson(bundle, 'state.json');
+  expect(modelVisibleFacts(state)).toMatchObject({
+    inferences: [
+      { response_id: 'resp_mock_1', status: 'completed' },
+      { response_id: null, status: 'cancelled' },
+    ],
+    tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
+  });
+  const cancelled = Object.values<{ execution: { status: string }; raw_response_payload_id: string }>(
+    state.inference_calls,
+  ).find(({ execution }) => execution.status === 'cancelled');
+  const { path } = state.raw_payloads[cancelled?.raw_response_payload_id ?? ''];
+  expect(readText(bundle, path)).toContain('1. Fünf Wörter — counted twice');
+});
+
 test('a capture killed in the middle of an answer leaves what it had seen', async () => {
-  const { bundle, server, codexRun, captureArgs } = await prepare('killed', stalledSteps);
+  const place = await prepare('killed', stalledSteps);
+  const { bundle, server, codexRun, captureArgs } = place;
   const capture = spawn(process.execPath, captureArgs, {
     env: codexRun.env,
     stdio: 'ignore',
@@ -273,15 +314,7 @@ test('a capture killed in the middle of an answer leaves what it had seen', asyn
   });
   const ended = new Promise((resolve) => capture.once('exit', (_, signal) => resolve(signal)));
   try {
-    const evidence = (): Buffer[] =>
-      tree(join(bundle, 'evidence'))
-        .filter((path) => path.endsWith('.pb'))
-        .map((path) => readFileSync(path));
-    await expect
-      .poll(() => server.requests.length === 2 && evidence().some((bytes) => bytes.includes('resp_mock_2')), {
-        timeout: 30_000,
-      })
-      .toBe(true);
+    await expect.poll(() => hasSecondAnswer(place), { timeout: 30_000 }).toBe(true);
     await expectListed(codexRun.codexHome);
     capture.kill('SIGKILL');
     expect(await ended).toBe('SIGKILL');

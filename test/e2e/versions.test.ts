@@ -109,29 +109,71 @@ async function librariesIn(bundle: string): Promise<Set<string>> {
 beforeEach(requireRoot);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+interface Run {
+  bundle: string;
+  traceRoot: string;
+  code: unknown;
+  stderr: string;
+  server: Awaited<ReturnType<typeof startMockResponses>>;
+}
+
+async function capturedRun(codex: string, version: string, transport: Transport): Promise<Run> {
+  const { name, serve = {}, library: _, ...how } = transport;
+  const place = join(directory, `${version} ${name}`.replaceAll(' ', '-'));
+  const traceRoot = join(place, 'codex-trace');
+  mkdirSync(traceRoot, { recursive: true });
+  const server = await startMockResponses(demoSteps, serve);
+  const { command, env } = prepareCodexRun({
+    codex,
+    directory: join(place, 'home'),
+    server,
+    prompt: demoPrompt,
+    workspace: demoWorkspace,
+    traceRoot,
+    ...how,
+  });
+  const bundle = join(place, 'bundle');
+  const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], env);
+  await server.close();
+  return { bundle, traceRoot, code, stderr, server };
+}
+
+describe('TLS 1.2', () => {
+  const transport: Transport = {
+    name: 'TLS 1.2',
+    caVariable: true,
+    serve: { maxVersion: 'TLSv1.2' },
+    library: underRustls,
+  };
+
+  test('over ring is seen', { timeout: fetchTimeoutMs }, async (context) => {
+    const codex = await requireCodex('0.130.0', context);
+    const { bundle, code, stderr } = await capturedRun(codex, '0.130.0', transport);
+    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
+    expect(await librariesIn(bundle)).toEqual(new Set(['ring']));
+    expect(factsOf(readJson(bundle, 'state.json'))).toMatchObject({
+      turns: [{ status: 'completed' }],
+      inferences: [{ response_id: 'resp_mock_1' }, { response_id: 'resp_mock_2' }],
+    });
+  });
+
+  test('over aws-lc, where only what is received is seen, is not told as complete', {
+    timeout: fetchTimeoutMs,
+  }, async (context) => {
+    const codex = await requireCodex('0.160.0', context);
+    const { code, stderr } = await capturedRun(codex, '0.160.0', transport);
+    expect({ code, stderr }).toMatchObject({ code: 3, stderr: expect.stringContaining('unpaired-message') });
+  });
+});
+
 describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
   test.for(transports)(
     'over $name is seen as it sees itself',
     { timeout: fetchTimeoutMs },
     async (transport, context) => {
       const codex = await requireCodex(version, context);
-      const { name, serve = {}, library, ...how } = transport;
-      const place = join(directory, `${version} ${name}`.replaceAll(' ', '-'));
-      const traceRoot = join(place, 'codex-trace');
-      mkdirSync(traceRoot, { recursive: true });
-      const server = await startMockResponses(demoSteps, serve);
-      const { command, env } = prepareCodexRun({
-        codex,
-        directory: join(place, 'home'),
-        server,
-        prompt: demoPrompt,
-        workspace: demoWorkspace,
-        traceRoot,
-        ...how,
-      });
-      const bundle = join(place, 'bundle');
-      const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], env);
-      await server.close();
+      const { serve = {}, library } = transport;
+      const { bundle, traceRoot, code, stderr, server } = await capturedRun(codex, version, transport);
       expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
       expect(server.requests.length === 0).toBe(serve.webSocket !== undefined);
 

@@ -143,10 +143,14 @@ const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
  * @param {'plain' | 'deflate'} [options.webSocket]
  * @param {boolean} [options.http2] speak nothing but HTTP/2
  * @param {boolean} [options.tls] false for plain HTTP/1.1
+ * @param {import('node:tls').SecureVersion} [options.maxVersion] of TLS
  * @param {import('./content-encoder.js').Encoding} [options.encoding] of the answers, whether asked for or not
  * @returns {Promise<MockResponses>}
  */
-export async function startMockResponses(script, { webSocket, http2 = false, tls = true, encoding } = {}) {
+export async function startMockResponses(
+  script,
+  { webSocket, http2 = false, tls = true, maxVersion, encoding } = {},
+) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
   const requests = [];
@@ -211,7 +215,11 @@ export async function startMockResponses(script, { webSocket, http2 = false, tls
     else if (!step.stall) encoder.end();
   }
 
-  const keys = { key: identity.key, cert: identity.certificate };
+  const keys = {
+    key: identity.key,
+    cert: identity.certificate,
+    ...(maxVersion === undefined ? {} : { maxVersion }),
+  };
   const secure = http2 ? createSecureServer(keys, answer) : createServer(keys, answer);
   const server = tls ? secure : createPlainServer(answer);
   /** @type {Set<import('node:net').Socket>} */
