@@ -19,7 +19,7 @@ import { directoryAt, OperationAssembler, type OperationEvent } from './operatio
 /** AF_INET6. */
 const inet6 = 10;
 
-type KernelEvent =
+export type KernelEvent =
   | Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' | 'socket' }>
   | OperationEvent;
 

@@ -13,18 +13,16 @@ import type { Attachment } from './attachment.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { deferOptimization } from './compilation.js';
-import { EventAssembler } from './event-assembler.js';
-import { openSockets, waitingCalls } from './open-sockets.js';
+import { EventAssembler, type KernelEvent } from './event-assembler.js';
 import { raisePriority } from './priority.js';
-import { runningProcess } from './process.js';
 import type { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
+import { Snapshot, tellInProgress } from './snapshot.js';
 import {
   type CaptureSummary,
   type EndReason,
   formatVersion,
   lostEvents,
-  newTarget,
   startSummary,
   writeSummary,
 } from './summary.js';
@@ -42,6 +40,9 @@ const housekeepingMs = 1000;
 const graceMs = 5000;
 // Longer than a record takes to be written.
 const settleMs = 20;
+// ENOENT and EACCES: a search along PATH goes on after these.
+const notFound = 2;
+const notPermitted = 13;
 
 /** One recording of what is attached to; used once. */
 export class Recording {
@@ -55,6 +56,8 @@ export class Recording {
   readonly #buffer = Buffer.alloc(drainBufferBytes);
   #optimize = (): void => undefined;
   #lost = 0;
+  /** The command that is held, until it runs what it was started for. */
+  #heldPid: number | undefined;
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
 
@@ -71,6 +74,7 @@ export class Recording {
   /** Records until the end that is first: of the command, which is let run, of the targets, of the time, or by `stop`. */
   async run(command?: StoppedCommand): Promise<CaptureSummary> {
     const { output, target } = this.#options;
+    this.#heldPid = command?.pid;
     const writer = new EvidenceWriter(output, { checksum: this.#program.checksum });
     const pids = this.#targets.roots;
     const summary = startSummary(this.#options, pids);
@@ -94,12 +98,13 @@ export class Recording {
         ...('agentEndpoints' in target ? { agentEndpoints: [...target.agentEndpoints] } : {}),
       });
       if (command === undefined) {
+        const snapshot = new Snapshot(writer, this.#captureEvent());
         for (const found of summary.targets) {
-          this.#describeTarget(found, writer);
-          this.#tellInProgress(found);
+          snapshot.target(found);
+          tellInProgress(found);
         }
+        summary.targets.push(...snapshot.bystanders(this.#attachment.bystanders));
       }
-      this.#describeBystanders(summary, writer);
       writer.flush();
       this.#fillSummary(summary, writer);
       writeSummary(output, summary);
@@ -124,62 +129,6 @@ export class Recording {
     const isRefused = this.#program.operationsRefused !== undefined;
     const files = this.#options.files === false ? [] : (['files'] as const);
     return ['processes', 'tls', ...(isRefused ? [] : (['sockets', ...files] as const))];
-  }
-
-  /** What a running target was doing when the capture began, which is not seen whole. */
-  #describeTarget(target: CaptureSummary['targets'][number], writer: EvidenceWriter): void {
-    const sockets = openSockets(target.pid);
-    const connections = sockets.filter(({ isListener }) => !isListener);
-    const waiting = waitingCalls(target.pid, connections);
-    target.open_connections = connections.length;
-    target.in_progress = waiting.map(({ tid, call, remote }) => ({
-      tid,
-      call,
-      remote: `${remote.address}:${remote.port}`,
-    }));
-    for (const { isListener, local, remote } of sockets) {
-      writer.append({
-        kind: 'socket',
-        ...this.#captureEvent(),
-        pid: target.pid,
-        tid: target.pid,
-        rootPid: this.#targets.roots.includes(target.pid) ? target.pid : 0,
-        operation: isListener ? 'listen' : 'open',
-        connection: 0n,
-        carries: 0n,
-        local,
-        remote,
-        content: isListener ? 'none' : 'unknown',
-        sent: 0,
-        received: 0,
-        errno: 0,
-      });
-    }
-  }
-
-  #tellInProgress({ in_progress }: CaptureSummary['targets'][number]): void {
-    for (const { tid, call, remote } of in_progress) {
-      note(
-        `agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`,
-      );
-    }
-  }
-
-  /** Any of them may turn out to be an agent, or what an agent has started: parents come first. */
-  #describeBystanders(summary: CaptureSummary, writer: EvidenceWriter): void {
-    const { bystanders } = this.#attachment;
-    const left = new Set(bystanders);
-    const describe = (pid: number): void => {
-      if (!left.delete(pid)) return;
-      const found = runningProcess(pid);
-      if (found === undefined) return;
-      describe(found.parentPid);
-      writer.append({ kind: 'running', ...this.#captureEvent(), ...found });
-      const target = newTarget(pid, found.execPath);
-      this.#describeTarget(target, writer);
-      if (target.open_connections > 0) summary.targets.push(target);
-    };
-    for (const pid of bystanders) describe(pid);
   }
 
   async #drainUntilEnd(writer: EvidenceWriter, command?: StoppedCommand): Promise<EndReason> {
@@ -276,7 +225,7 @@ export class Recording {
 
   #take(start: number, writer: EvidenceWriter): void {
     const event = this.#assembler.read(this.#buffer, start);
-    if (event === undefined || !this.#targets.accepts(event.rootPid)) return;
+    if (event === undefined || !this.#targets.accepts(event.rootPid) || this.#isOurs(event)) return;
     if (event.kind === 'file-content' && event.missing > 0) {
       this.#readBack(event, event, writer, { offset: event.offset, bytes: event.missing });
       return;
@@ -289,6 +238,13 @@ export class Recording {
       this.#readBack(event, { path: target, inode: 0, device }, writer);
     }
     if (event.kind === 'exit') this.#targets.ended(event.pid);
+  }
+
+  /** Whether it is the shell that holds the command, and looks for it along PATH. */
+  #isOurs(event: KernelEvent): boolean {
+    if (event.pid !== this.#heldPid) return false;
+    if (event.kind === 'exec') this.#heldPid = undefined;
+    return event.kind === 'exec-failed' && (event.errno === notFound || event.errno === notPermitted);
   }
 
   #readBack(

@@ -69,7 +69,8 @@ async function printTable(bundle: string, table: TableName, options: Options): P
 }
 
 async function printToolCalls(bundle: string, options: Options): Promise<void> {
-  const { describeToolCalls, toolCallEffects } = await import('../governance/tool-call-effects.js');
+  const { describeToolCalls } = await import('../governance/effect-lines.js');
+  const { toolCallEffects } = await import('../governance/tool-call-effects.js');
   const { calls, isSound } = await toolCallEffects(bundle);
   const format = options.format ?? (options.json === true ? 'json' : 'table');
   if (format === 'json') console.log(JSON.stringify(calls, null, 2));

@@ -5,23 +5,24 @@ import { Command } from '../commander.js';
 export function showCommand(): Command {
   return new Command('show')
     .description(
-      'tell a captured run as a timeline: prompts, tool calls and what they caused, answers, tokens',
+      'tell a captured run as a timeline: prompts, tool calls and what they caused, answers, tokens; without a run, what was done',
     )
     .argument('<bundle>', 'directory that agsight capture wrote')
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
       const { AgsightError, ExitCode } = await import('../errors.js');
       const { toolCallEffects } = await import('../governance/tool-call-effects.js');
-      const { describeRun } = await import('../governance/run-timeline.js');
-      const { runs, calls, isSound } = await toolCallEffects(bundle);
-      if (runs.length === 0) {
-        throw new AgsightError('not-reduced', 'holds no interpreted run', {
+      const { describeRoot, describeRun } = await import('../governance/run-timeline.js');
+      const { runs, calls, roots, isSound } = await toolCallEffects(bundle);
+      if (runs.length === 0 && roots.length === 0) {
+        throw new AgsightError('nothing-done', 'holds nothing that an agent did', {
           file: bundle,
-          remedy: 'run agsight reduce on it first; agsight events lists what it holds',
+          remedy: 'agsight events --everybody lists what others did, where that was recorded',
         });
       }
-      if (json === true) console.log(JSON.stringify({ tool_calls: calls }, null, 2));
-      else console.log(runs.map((run) => describeRun(run, calls)).join('\n\n'));
+      if (json === true) console.log(JSON.stringify({ tool_calls: calls, roots }, null, 2));
+      else
+        console.log([...runs.map((run) => describeRun(run, calls)), ...roots.map(describeRoot)].join('\n\n'));
       if (!isSound) process.exitCode = ExitCode.incomplete;
     });
 }

@@ -63,7 +63,7 @@ export interface ExecEvent extends EventBase {
   environment: Record<string, string>;
 }
 
-/** A process that ran when the capture began, where all are recorded: what it ran then. */
+/** A process that ran when the capture began: what it ran then. */
 export interface RunningEvent extends Omit<ExecEvent, 'kind'> {
   kind: 'running';
 }

@@ -1,9 +1,11 @@
-// One run as a person reads it: prompts, answers, tool calls with what they caused, tokens. Text in, lines out;
+// One run as a person reads it: prompts, answers, tool calls with what they caused, tokens; where there is none, what was
+// done all the same. Text in, lines out;
 // everything captured is stripped of control sequences.
 
 import type { ConversationItem, InferenceCall, ReducedState } from '../reduce/state.js';
 import { stripControl } from '../render/terminal.js';
-import { effectLines, type ToolCallEffects } from './tool-call-effects.js';
+import { effectLines } from './effect-lines.js';
+import type { RootEffects, ToolCallEffects } from './tool-call-effects.js';
 import type { Run } from './tool-calls.js';
 
 interface Entry {
@@ -14,6 +16,7 @@ interface Entry {
 
 const maxTextLines = 12;
 const maxEffects = 40;
+const maxRootEffects = 1000;
 const lineWidth = 160;
 
 /** The story of one run, thread by thread. */
@@ -37,6 +40,18 @@ export function describeRun({ state }: Run, calls: readonly ToolCallEffects[]): 
     parts.push(`              ${tokensOf(state, id)}`);
   }
   return parts.join('\n');
+}
+
+/** What a root did, where no run tells why. */
+export function describeRoot(root: RootEffects): string {
+  const lines = effectLines(root);
+  const shown = lines
+    .slice(0, maxRootEffects)
+    .map(({ time, what, result }) => `${clock(time / 1000)}  ${what}${result === '' ? '' : `: ${result}`}`);
+  if (lines.length > shown.length) {
+    shown.push(`              … and ${lines.length - shown.length} more (agsight events has all)`);
+  }
+  return [`process ${root.root_pid} and what it started\n`, ...shown].join('\n');
 }
 
 function messageEntry(item: ConversationItem): Entry[] {

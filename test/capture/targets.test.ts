@@ -111,6 +111,42 @@ test('programs are followed by their names, those that run and those that begin 
   expect(all.some(({ pid }) => pid === stranger.pid)).toBe(false);
 });
 
+test('what holds a command and looks for it leaves no trace; a process that runs is told with its parent', async () => {
+  const path = process.env.PATH;
+  process.env.PATH = `${directory}/missing:${path}`;
+  const summary = await capture(
+    options('command', { target: { command: ['sleep', '0'] }, files: true }),
+  ).finally(() => {
+    process.env.PATH = path;
+  });
+  expect(summary).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
+  const lives = (await events('command')).filter(({ kind }) => /^(?:exec|exit|fork|running)/.test(kind));
+  expect(lives).toMatchObject([
+    {
+      kind: 'exec',
+      argv: ['sleep', '0'],
+      execPath: expect.stringMatching(/\/sleep$/),
+      parentPid: process.pid,
+    },
+    { kind: 'exit', parentPid: process.pid, exitCode: 0 },
+  ]);
+
+  const early = start('/bin/sleep', '1');
+  await capture(options('pid', { target: { pids: [early.pid ?? 0] }, files: true }));
+  const [running, ...others] = (await events('pid')).filter(({ pid }) => pid === early.pid);
+  expect(running).toMatchObject({
+    ...{
+      kind: 'running',
+      rootPid: early.pid,
+      parentPid: process.pid,
+      argv: ['/bin/sleep', '1'],
+      cwd: process.cwd(),
+    },
+    ...{ execPath: expect.stringMatching(/\/(?:sleep|coreutils|busybox)$/), comm: 'sleep' },
+  });
+  expect(others.at(-1)).toMatchObject({ kind: 'exit', exitCode: 0 });
+});
+
 test('a program that ends at once is still known by its name', async () => {
   const name = `brief-${process.pid}`;
   const stop = new AbortController();

@@ -172,11 +172,29 @@ test('a bundle of Codex itself is shown without what a capture would add', async
   expect(await run('events', bundle, '--table', 'file_agg')).toMatchObject({ status: 1, stdout: '' });
 });
 
+test('a capture without a run is shown by what was done, whoever asked for it', async () => {
+  const uncalled = story.map((event) => (event.kind === 'exec' ? { ...event, environment: {} } : event));
+  write(...uncalled);
+  const { status, stdout } = await run('show', bundle);
+  expect(status).toBe(0);
+  expect(lines(stdout).map((line) => line.replace(/^[\d:.]+ +/, ''))).toEqual([
+    'process 10 and what it started',
+    '',
+    expect.stringMatching(/^process 20: bash -c .*\[redacted:.*exit 3$/),
+    'create /work/a "b",c d.txt: ok',
+    'write /work/a.txt, 10 bytes: ok',
+    'chown /work/a.txt to 0:: EPERM',
+    'connect 192.0.2.1 port 443: ECONNREFUSED',
+  ]);
+  const { roots } = JSON.parse((await run('show', bundle, '--json')).stdout);
+  expect(roots).toMatchObject([{ root_pid: 10, processes: [{ pid: 20, exit_code: 3 }] }]);
+});
+
 test('what is asked for wrongly is refused in one line', async () => {
   write();
   for (const args of [[bundle], ['--table', 'file_agg'], [bundle, '--table', 'files']]) {
     const { status, stderr } = await run('events', ...args);
     expect({ status, lines: lines(stderr).length }).toEqual({ status: 2, lines: 1 });
   }
-  expect((await run('show', bundle)).stderr).toMatch(/holds no interpreted run \(run agsight reduce/);
+  expect((await run('show', bundle)).stderr).toMatch(/holds nothing that an agent did/);
 });

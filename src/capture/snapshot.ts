@@ -1,0 +1,86 @@
+// What ran already when a capture began, as evidence: programs with their parents, TCP sockets, and calls in progress whose
+// bytes are not seen whole.
+
+import type { EventBase } from '../evidence/event.js';
+import type { EvidenceWriter } from '../evidence/writer.js';
+import { note } from '../render/notes.js';
+import { openSockets, waitingCalls } from './open-sockets.js';
+import { runningProcess } from './process.js';
+import { type CaptureSummary, newTarget } from './summary.js';
+
+type Target = CaptureSummary['targets'][number];
+
+export class Snapshot {
+  readonly #writer: EvidenceWriter;
+  readonly #base: EventBase;
+
+  /** @param base what the events of the capture itself have in common now */
+  constructor(writer: EvidenceWriter, base: EventBase) {
+    this.#writer = writer;
+    this.#base = base;
+  }
+
+  /** A root, which is described in `target` too. */
+  target(target: Target): void {
+    const process = runningProcess(target.pid);
+    if (process !== undefined) this.#describe(process, target, target.pid);
+  }
+
+  /**
+   * Processes that belong to nobody yet. Any of them may turn out to be an agent, or what an agent has started: parents
+   * come first.
+   *
+   * @returns those that had connections
+   */
+  bystanders(pids: readonly number[]): Target[] {
+    const left = new Set(pids);
+    const connected: Target[] = [];
+    const describe = (pid: number): void => {
+      if (!left.delete(pid)) return;
+      const process = runningProcess(pid);
+      if (process === undefined) return;
+      describe(process.parentPid);
+      const target = newTarget(pid, process.execPath);
+      this.#describe(process, target, 0);
+      if (target.open_connections > 0) connected.push(target);
+    };
+    for (const pid of pids) describe(pid);
+    return connected;
+  }
+
+  #describe(process: NonNullable<ReturnType<typeof runningProcess>>, target: Target, rootPid: number): void {
+    this.#writer.append({ kind: 'running', ...this.#base, ...process, rootPid });
+    const sockets = openSockets(target.pid);
+    const connections = sockets.filter(({ isListener }) => !isListener);
+    target.open_connections = connections.length;
+    target.in_progress = waitingCalls(target.pid, connections).map(({ tid, call, remote }) => ({
+      tid,
+      call,
+      remote: `${remote.address}:${remote.port}`,
+    }));
+    for (const { isListener, local, remote } of sockets) {
+      this.#writer.append({
+        kind: 'socket',
+        ...this.#base,
+        pid: target.pid,
+        tid: target.pid,
+        rootPid,
+        operation: isListener ? 'listen' : 'open',
+        connection: 0n,
+        carries: 0n,
+        local,
+        remote,
+        content: isListener ? 'none' : 'unknown',
+        sent: 0,
+        received: 0,
+        errno: 0,
+      });
+    }
+  }
+}
+
+export function tellInProgress({ in_progress }: Target): void {
+  for (const { tid, call, remote } of in_progress) {
+    note(`agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`);
+  }
+}

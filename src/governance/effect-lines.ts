@@ -1,0 +1,129 @@
+// What processes did, as lines for a terminal.
+
+import { renderTable } from '../render/table.js';
+import { singleLine } from '../render/terminal.js';
+import type { EffectBase, Effects, FileEffect, ProcessEffect } from './effects.js';
+import type { ToolCallEffects } from './tool-call-effects.js';
+
+const cellWidth = 100;
+
+/** For a terminal: what each call caused, one line each. */
+export function describeToolCalls(calls: readonly ToolCallEffects[]): string {
+  const rows = calls.flatMap((call) => {
+    const head = [call.tool_call_id, call.tool ?? '', singleLine(call.request ?? '', cellWidth), '', ''];
+    return [head, ...effectLines(call).map(({ what, result, how }) => ['', '', `  ${what}`, result, how])];
+  });
+  return renderTable(['Tool call', 'Tool', 'What', 'Result', 'Found by'], rows);
+}
+
+export interface EffectLine {
+  time: number;
+  what: string;
+  result: string;
+  how: string;
+}
+
+const unixSocket = 1;
+/** What builds the sandbox around a command does much of no interest; the command itself runs another program. */
+const sandboxPrograms = /(?:^|\/)(?:codex-linux-sandbox|bwrap)$/;
+
+/** What was done, in the order of time, but for what its sandbox did to build itself: that is one line. */
+export function effectLines(effects: Effects): EffectLine[] {
+  const isOfCommand = ({ program }: EffectBase): boolean => !sandboxPrograms.test(program);
+  const files = effects.files.filter(isOfCommand);
+  const permissions = effects.permissions.filter(isOfCommand);
+  const lines: EffectLine[] = [
+    ...effects.processes.map((process) => ({
+      time: process.time,
+      what: singleLine(`process ${process.pid}: ${describeCommand(process)}`, cellWidth),
+      result:
+        process.signal !== null
+          ? `signal ${process.signal}`
+          : process.exit_code === null
+            ? 'running'
+            : `exit ${process.exit_code}`,
+      how: process.attribution ?? '',
+    })),
+    ...files.filter(isTold).map((file) => ({
+      time: file.time,
+      what: singleLine(`${file.event_type} ${file.path}${describeTarget(file)}`, cellWidth),
+      result: errorName(file.errno),
+      how: file.attribution ?? '',
+    })),
+    ...permissions.map((permission) => ({
+      time: permission.time,
+      what: singleLine(
+        `${permission.event_type} ${permission.capabilities ?? permission.new_ids.join(' ')}`,
+        cellWidth,
+      ),
+      result: errorName(permission.errno),
+      how: permission.attribution ?? '',
+    })),
+  ];
+  for (const { time, family, address, port, errno, attribution } of effects.connections) {
+    if (family === unixSocket) continue;
+    const what = singleLine(`connect ${address} port ${port}`, cellWidth);
+    lines.push({ time, what, result: errorName(errno), how: attribution ?? '' });
+  }
+  lines.sort((a, b) => a.time - b.time);
+  const left = effects.files.length - files.length + effects.permissions.length - permissions.length;
+  if (left > 0) {
+    const what = `${left} operations of the sandbox on itself (--json has them)`;
+    lines.push({ time: lines.at(-1)?.time ?? 0, what, result: '', how: '' });
+  }
+  return lines;
+}
+
+/** Shells try one directory after the other, and a wrapper becomes what it wraps: the last success tells. */
+function describeCommand({ commands }: ProcessEffect): string {
+  const last = commands.findLast(({ errno }) => errno === 0) ?? commands.at(-1);
+  if (last === undefined) return 'fork';
+  return last.errno === 0 ? last.cmdline : `${last.exec_path} (${errorName(last.errno)})`;
+}
+
+/** What is written to a file that was opened is told by itself, and a device is no file. */
+function isTold({ event_type, errno, path }: FileEffect): boolean {
+  return event_type !== 'open' || (errno !== 0 && !path.startsWith('/dev/'));
+}
+
+function describeTarget({ event_type, target, mode, uid, gid, bytes }: FileEffect): string {
+  if (target !== null) return ` → ${target}`;
+  if (event_type === 'chown') return ` to ${ownerName(uid)}:${ownerName(gid)}`;
+  if (event_type === 'chmod' && mode !== null) return ` to ${mode.toString(8).padStart(4, '0')}`;
+  return event_type === 'write' ? `, ${bytes} bytes` : '';
+}
+
+const unchangedId = 0xffff_ffff;
+const ownerName = (id: number | null): string => (id === null || id === unchangedId ? '' : String(id));
+
+function errorName(errno: number): string {
+  return errno === 0 ? 'ok' : (systemErrorNames.get(errno) ?? `errno ${errno}`);
+}
+
+/** The errors of Linux that file and permission calls give, by number: the host that reads may be another system. */
+const systemErrorNames = new Map([
+  [1, 'EPERM'],
+  [2, 'ENOENT'],
+  [5, 'EIO'],
+  [6, 'ENXIO'],
+  [9, 'EBADF'],
+  [13, 'EACCES'],
+  [16, 'EBUSY'],
+  [17, 'EEXIST'],
+  [18, 'EXDEV'],
+  [20, 'ENOTDIR'],
+  [21, 'EISDIR'],
+  [22, 'EINVAL'],
+  [26, 'ETXTBSY'],
+  [27, 'EFBIG'],
+  [28, 'ENOSPC'],
+  [30, 'EROFS'],
+  [31, 'EMLINK'],
+  [36, 'ENAMETOOLONG'],
+  [39, 'ENOTEMPTY'],
+  [40, 'ELOOP'],
+  [95, 'EOPNOTSUPP'],
+  [111, 'ECONNREFUSED'],
+  [115, 'EINPROGRESS'],
+  [122, 'EDQUOT'],
+]);

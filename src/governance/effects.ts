@@ -1,0 +1,183 @@
+// What processes did, gathered for a person to read: their commands and ends, the files that they changed, the permissions
+// that they touched, their connections. Whose they are, a tool call's or an agent's, is for others to say.
+
+import type { ConnectEvent } from '../evidence/event.js';
+import type { Row } from './columns.js';
+import type { TableRow } from './event-rows.js';
+import type { Cause } from './processes.js';
+
+export interface EffectBase {
+  /** Microseconds since the Unix epoch. */
+  time: number;
+  pid: number;
+  errno: number;
+  /** The program that did it; empty when its start was not seen. */
+  program: string;
+  /** How the tool call was found; all but `environment` are inferred. */
+  attribution: string | null;
+}
+
+export interface ProcessEffect extends EffectBase {
+  parent_pid: number;
+  /** What it ran, one after the other; empty for a fork that went on with its parent's program. */
+  commands: {
+    cmdline: string;
+    argv: readonly string[];
+    exec_path: string;
+    cwd: string | null;
+    errno: number;
+  }[];
+  exit_code: number | null;
+  signal: number | null;
+}
+
+export interface FileEffect extends EffectBase {
+  event_type: string;
+  path: string;
+  /** rename, link: the new path; symlink: what it says. */
+  target: string | null;
+  mode: number | null;
+  uid: number | null;
+  gid: number | null;
+  bytes: number;
+}
+
+interface ConnectionEffect extends EffectBase {
+  /** AF_UNIX 1, AF_INET 2, AF_INET6 10. */
+  family: number;
+  address: string;
+  port: number;
+}
+
+interface PermissionEffect extends EffectBase {
+  event_type: string;
+  new_ids: readonly number[];
+  capabilities: string | null;
+}
+
+export interface Effects {
+  processes: ProcessEffect[];
+  files: FileEffect[];
+  permissions: PermissionEffect[];
+  connections: ConnectionEffect[];
+  /** Files that were read. */
+  files_read: number;
+}
+
+export function noEffects(): Effects {
+  return { processes: [], files: [], permissions: [], connections: [], files_read: 0 };
+}
+
+/** Adds rows and connections to the effects that they belong to, in the order in which they come. */
+export class EffectCollector {
+  readonly #running = new Map<number, { process: ProcessEffect; of: Effects }>();
+
+  /** @param effects that the row belongs to; undefined when nobody wants to know of it */
+  add({ table, row }: TableRow, effects: Effects | undefined): void {
+    if (effects === undefined) {
+      if (table === 'proc_ops') this.#running.delete(Number(row.pid));
+      return;
+    }
+    switch (table) {
+      case 'proc_ops':
+        this.#addProcess(effects, row);
+        return;
+      case 'proc_perm':
+        effects.permissions.push({
+          ...this.#base(row),
+          event_type: text(row.event_type),
+          new_ids: numbers(row.new_ids),
+          capabilities: textOrNull(row.capabilities),
+        });
+        return;
+      case 'file_agg':
+        if (row.event_type === 'read') effects.files_read++;
+        else effects.files.push({ ...this.#base(row), ...fileEffect(row) });
+        return;
+      case 'file_mgmt':
+        effects.files.push({ ...this.#base(row), ...fileEffect(row) });
+    }
+  }
+
+  addConnection(event: ConnectEvent, cause: Cause, effects: Effects): void {
+    const { pid, timeNs, errno, family, address, port } = event;
+    effects.connections.push({
+      time: Number(timeNs / 1000n),
+      pid,
+      errno,
+      program: this.#running.get(pid)?.process.program ?? '',
+      attribution: cause.by,
+      family,
+      address,
+      port,
+    });
+  }
+
+  #base(row: Row): EffectBase {
+    return {
+      time: Number(row.time),
+      pid: Number(row.pid),
+      errno: Number(row.errno),
+      program: this.#running.get(Number(row.pid))?.process.program ?? '',
+      attribution: textOrNull(row.attribution),
+    };
+  }
+
+  #addProcess(effects: Effects, row: Row): void {
+    const pid = Number(row.pid);
+    const known = row.event_type === 'fork' ? undefined : this.#running.get(pid);
+    // It is told where it began, and again where it begins to work for somebody else.
+    let process = known?.of === effects ? known.process : undefined;
+    if (process === undefined) {
+      process = {
+        ...this.#base(row),
+        errno: 0,
+        program: text(row.exec_path),
+        parent_pid: Number(row.parent_pid),
+        commands: [],
+        exit_code: null,
+        signal: null,
+      };
+      effects.processes.push(process);
+      this.#running.set(pid, { process, of: effects });
+    }
+    if (row.event_type === 'exec') {
+      process.attribution = textOrNull(row.attribution);
+      if (row.errno === 0) process.program = text(row.exec_path);
+      process.commands.push({
+        cmdline: text(row.cmdline),
+        argv: texts(row.argv),
+        exec_path: text(row.exec_path),
+        cwd: textOrNull(row.cwd),
+        errno: Number(row.errno),
+      });
+    } else if (row.event_type === 'exit') {
+      process.exit_code = numberOrNull(row.exit_code);
+      process.signal = numberOrNull(row.signal);
+      this.#running.delete(pid);
+    }
+  }
+}
+
+function fileEffect(row: Row): Omit<FileEffect, keyof EffectBase> {
+  const { target_dir, target_name } = row;
+  return {
+    event_type: text(row.event_type),
+    path: text(row.file_dir) + text(row.file_name),
+    target: typeof target_name === 'string' ? `${target_dir ?? ''}${target_name}` : null,
+    mode: numberOrNull(row.target_mode),
+    uid: numberOrNull(row.target_uid),
+    gid: numberOrNull(row.target_gid),
+    bytes: Number(row.bytes),
+  };
+}
+
+const text = (cell: Row[string] | undefined): string => (typeof cell === 'string' ? cell : '');
+export const textOrNull = (cell: Row[string] | undefined): string | null =>
+  typeof cell === 'string' ? cell : null;
+const numberOrNull = (cell: Row[string] | undefined): number | null =>
+  typeof cell === 'number' ? cell : null;
+const texts = (cell: Row[string] | undefined): string[] =>
+  Array.isArray(cell) ? cell.filter((part) => typeof part === 'string') : [];
+const numbers = (cell: Row[string] | undefined): number[] =>
+  Array.isArray(cell) ? cell.filter((part) => typeof part === 'number') : [];
