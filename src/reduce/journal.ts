@@ -48,19 +48,22 @@ export class TrackedMap<K, V> extends Map<K, V> {
   }
 
   override set(key: K, value: V): this {
-    if (this.journal.enabled) this.#noteValue(key);
-    return super.set(key, value);
+    if (!this.journal.enabled) return super.set(key, value);
+    const before = super.get(key);
+    const { size } = this;
+    super.set(key, value);
+    // Mostly the key is new; asking for that beforehand would be one lookup more.
+    if (this.size > size) this.journal.note(() => super.delete(key));
+    else this.journal.note(() => super.set(key, before as V));
+    return this;
   }
 
   override delete(key: K): boolean {
-    if (this.journal.enabled) this.#noteValue(key);
-    return super.delete(key);
-  }
-
-  #noteValue(key: K): void {
+    if (!this.journal.enabled) return super.delete(key);
     const before = super.get(key);
-    if (before !== undefined || super.has(key)) this.journal.note(() => super.set(key, before as V));
-    else this.journal.note(() => super.delete(key));
+    const deleted = super.delete(key);
+    if (deleted) this.journal.note(() => super.set(key, before as V));
+    return deleted;
   }
 }
 

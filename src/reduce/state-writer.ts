@@ -6,13 +6,15 @@ import { once } from 'node:events';
 import { open, rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { AgsightError, systemErrorCode } from '../errors.js';
-import { compareUtf8 } from '../trace/json-value.js';
+import { sortByUtf8 } from '../trace/json-value.js';
 import type { ReducedState } from './state.js';
 
 const INDENT = '  ';
 const ENTRY_INDENT = INDENT + INDENT;
-/** Pieces are collected up to this many characters before they go to the file. */
-const FLUSH_CHARS = 1024 * 1024;
+/** Pieces are collected up to this many bytes before they go to the file. */
+const BLOCK_BYTES = 1024 * 1024;
+/** UTF-8 needs no more for a unit of a string. */
+const MAX_UNIT_BYTES = 3;
 
 /** The text of a state in pieces, each at most an entry of a map. */
 export function* stateText(state: ReducedState): Generator<string> {
@@ -33,7 +35,7 @@ function* mapText(map: ReadonlyMap<string, unknown>): Generator<string> {
     return;
   }
   let separator = '{';
-  for (const key of [...map.keys()].sort(compareUtf8)) {
+  for (const key of sortByUtf8([...map.keys()])) {
     yield `${separator}\n${ENTRY_INDENT}${JSON.stringify(key)}: ${entryText(map.get(key))}`;
     separator = ',';
   }
@@ -110,23 +112,30 @@ export async function writeTo(
   });
 }
 
-/** Collects pieces to blocks that are worth a write. */
+/** Encodes pieces into blocks that are worth a write. */
 async function eachBlock(
   pieces: Iterable<string>,
   signal: AbortSignal | undefined,
-  write: (block: string) => Promise<void>,
+  write: (block: Buffer) => Promise<void>,
 ): Promise<void> {
-  let collected: string[] = [];
-  let chars = 0;
+  let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  let length = 0;
+  const flush = async () => {
+    if (length === 0) return;
+    await write(block.subarray(0, length));
+    // A stream may still hold the block that it was given.
+    block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    length = 0;
+  };
   for (const piece of pieces) {
-    collected.push(piece);
-    chars += piece.length;
-    if (chars < FLUSH_CHARS) continue;
-    signal?.throwIfAborted();
-    await write(collected.join(''));
-    collected = [];
-    chars = 0;
+    const most = MAX_UNIT_BYTES * piece.length;
+    if (most > block.length - length) {
+      signal?.throwIfAborted();
+      await flush();
+    }
+    if (most <= block.length) length += block.write(piece, length);
+    else await write(Buffer.from(piece));
   }
   signal?.throwIfAborted();
-  await write(collected.join(''));
+  await flush();
 }

@@ -61,13 +61,20 @@ export function compactJson(value: Json): string {
 /** Compact JSON text with the keys of every object sorted by their UTF-8 bytes. */
 export function sortedJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
-  if (value instanceof Map) return compactObject(value, [...value.keys()].sort(compareUtf8), sortedJson);
+  if (value instanceof Map) return compactObject(value, sortByUtf8([...value.keys()]), sortedJson);
   return compactJson(value);
 }
 
 function compactObject(object: JsonObject, keys: string[], text: (value: Json) => string): string {
   const members = keys.map((key) => `${JSON.stringify(key)}:${text(object.get(key) ?? null)}`);
   return `{${members.join(',')}}`;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** Sorts strings by their UTF-8 bytes, in place: in one native step where that is JavaScript's order. */
+export function sortByUtf8(strings: string[]): string[] {
+  return strings.some((text) => SURROGATE.test(text)) ? strings.sort(compareUtf8) : strings.sort();
 }
 
 /** Orders strings by their UTF-8 bytes, which differs from JavaScript's order above U+FFFF. */

@@ -12,6 +12,11 @@ const MEMBERS: ReadonlySet<string> = new Set(['input', 'previous_response_id']);
 /** The last requests of that many bytes together are kept, or the last one. */
 const MAX_KNOWN_BYTES = 32 * 1024 * 1024;
 
+/** What makes JSON of the rest of a request. */
+const OPENING = Buffer.from('{"input":[{}');
+const CLOSING = Buffer.from('}');
+const NOTHING = Buffer.alloc(0);
+
 /** A request that was read: an object with an array `input`. */
 interface Request {
   before: JsonObject;
@@ -100,13 +105,13 @@ function shared(known: KnownRequest, bytes: Uint8Array): Shared {
 function parseRest(bytes: Uint8Array, { known, items, stop }: Shared): Request | undefined {
   const start = known.itemEnds[items - 1] ?? 0;
   if (start === 0 && stop === bytes.length) return undefined;
-  const opening = start === 0 ? '' : '{"input":[{}';
-  const closing = stop === bytes.length ? '' : '}';
-  const text = Buffer.concat([Buffer.from(opening), bytes.subarray(start, stop), Buffer.from(closing)]);
+  const opening = start === 0 ? NOTHING : OPENING;
+  const closing = stop === bytes.length ? NOTHING : CLOSING;
+  const text = Buffer.concat([opening, bytes.subarray(start, stop), closing]);
   const rest = requestOf(tryMembers(text) ?? []);
   if (rest === undefined) return undefined;
   // The known text goes on behind the input, and so must this one.
-  if (closing !== '' && rest.inputEnd !== text.length - 1) return undefined;
+  if (closing === CLOSING && rest.inputEnd !== text.length - 1) return undefined;
   const shift = start - opening.length;
   const itemEnds = rest.itemEnds.slice(start === 0 ? 0 : 1).map((end) => end + shift);
   return {
@@ -114,7 +119,7 @@ function parseRest(bytes: Uint8Array, { known, items, stop }: Shared): Request |
     items: start === 0 ? rest.items : [...known.items.slice(0, items), ...rest.items.slice(1)],
     itemEnds: start === 0 ? itemEnds : [...known.itemEnds.slice(0, items), ...itemEnds],
     inputEnd: rest.inputEnd + shift,
-    after: closing === '' ? rest.after : known.after,
+    after: closing === NOTHING ? rest.after : known.after,
   };
 }
 

@@ -1,10 +1,12 @@
 // The text of a state, and that it is on disk whole or not at all.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { entryText, prettyJson, writeWhole } from '../../src/reduce/state-writer.js';
+import { entryText, prettyJson, writeTo, writeWhole } from '../../src/reduce/state-writer.js';
 import { scratch } from '../support/bundles.js';
 
 const { dir, remove } = scratch();
@@ -55,6 +57,33 @@ test('a file appears whole: many pieces, one file, private', async () => {
   expect(readFileSync(path, 'utf8')).toBe(pieces.join(''));
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(readdirSync(dir)).toEqual(['whole.json']);
+});
+
+test('characters of any length and pieces of any length arrive as they are, also where blocks meet', async () => {
+  const path = join(dir, 'long.json');
+  const piece = 'aü€😀'.repeat(1000);
+  const pieces = [
+    '',
+    'x'.repeat(3 * 1024 * 1024),
+    ...Array.from({ length: 200 }, (_, index) => index + piece),
+    '',
+    '€'.repeat(400_000),
+  ];
+  await writeWhole(path, pieces);
+  const expected = pieces.join('');
+  expect(readFileSync(path, 'utf8') === expected).toBe(true);
+  rmSync(path);
+  const written: Buffer[] = [];
+  const slow = new Writable({
+    highWaterMark: 1,
+    write(chunk: Buffer, _encoding, done) {
+      written.push(chunk);
+      setImmediate(done);
+    },
+  });
+  await writeTo(slow, pieces);
+  await finished(slow.end());
+  expect(Buffer.concat(written).toString('utf8') === expected).toBe(true);
 });
 
 test('what fails half-way leaves the old file and no other', async () => {

@@ -11,6 +11,7 @@ import {
   type Json,
   JsonNumber,
   member,
+  sortByUtf8,
   sortedJson,
 } from '../../src/trace/json-value.js';
 
@@ -125,17 +126,13 @@ test('integers are exact beyond 2^53, and only integers are integers', () => {
 
 test('keys are ordered by UTF-8 bytes', () => {
   const bytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
-  expect(['\uffff', '😀', 'a', '', 'aa', 'B'].sort(compareUtf8)).toEqual([
-    '',
-    'B',
-    'a',
-    'aa',
-    '\uffff',
-    '😀',
-  ]);
+  const ordered = ['', 'B', 'a', 'aa', '\uffff', '😀'];
+  expect(ordered.toReversed().sort(compareUtf8)).toEqual(ordered);
+  expect(sortByUtf8(ordered.toReversed())).toEqual(ordered);
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (a, b) => {
       expect(Math.sign(compareUtf8(a, b))).toBe(bytes(a, b));
+      expect(sortByUtf8([a, b])).toEqual([a, b].sort(bytes));
     }),
   );
 });
