@@ -13,6 +13,27 @@ import { agsight, buildLoad, costOf, isInstalled, median, run, straceOptions } f
 const GOAL = 0.02;
 /** Runs in a round: they vary more than the rest. */
 const RUNS = 3;
+const MANY = 40;
+
+const [callTool, answer] = demoSteps;
+
+/** @param {number} nth */
+function toolCall(nth) {
+  const output = callTool?.output.map((item) => ({
+    ...item,
+    id: `${item.id}_${nth}`,
+    ...(item.type === 'function_call' ? { call_id: `call_${nth}` } : {}),
+  }));
+  return { ...callTool, output: output ?? [] };
+}
+
+const scenarios = [
+  { name: 'a tool call', steps: demoSteps },
+  {
+    name: `${MANY} tool calls`,
+    steps: [...Array.from({ length: MANY }, (_, nth) => toolCall(nth)), ...(answer ? [answer] : [])],
+  },
+];
 
 /**
  * @typedef {object} Place
@@ -64,6 +85,15 @@ const contestants = [
 
 /** @param {number} rounds */
 export async function compareCodex(rounds) {
+  for (const scenario of scenarios) await compareScenario(rounds, scenario);
+  console.log(`  goal: agsight within ${GOAL * 100} %\n`);
+}
+
+/**
+ * @param {number} rounds
+ * @param {typeof scenarios[number]} scenario
+ */
+async function compareScenario(rounds, { name: title, steps }) {
   const codex = await fetchCodex('0.169.0', { report: console.error });
   const directory = mkdtempSync(join(tmpdir(), 'agsight-bench-'));
   const samples = new Map();
@@ -72,7 +102,7 @@ export async function compareCodex(rounds) {
     const able = contestants.filter(({ program }) => program === undefined || isInstalled(program));
     for (let round = 0; round < rounds * RUNS; round++) {
       for (const { name, once } of able) {
-        const server = await startMockResponses(demoSteps);
+        const server = await startMockResponses(steps);
         const home = join(directory, 'home');
         const run = { codex, directory: home, server, prompt: demoPrompt, workspace: demoWorkspace };
         const { command, env } = prepareCodexRun(run);
@@ -85,7 +115,7 @@ export async function compareCodex(rounds) {
     rmSync(directory, { recursive: true, force: true });
   }
   console.log(
-    `codex exec with a tool call, median of ${rounds * RUNS} rounds, and of the ratios within each round`,
+    `codex exec with ${title}, median of ${rounds * RUNS} rounds, and of the ratios within each round`,
   );
   for (const [name, values] of samples) {
     // Of pairs from one round: what the machine does meanwhile hits both.
@@ -98,5 +128,4 @@ export async function compareCodex(rounds) {
     const change = name === 'bare' ? '' : `   ${((ratio - 1) * 100).toFixed(1)} %`;
     console.log(`  ${name.padEnd(28)} ${median(values).toFixed(0)} ms${change}`);
   }
-  console.log(`  goal: agsight within ${GOAL * 100} %\n`);
 }

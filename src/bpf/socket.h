@@ -92,7 +92,8 @@ struct socket_call {
 	__u64 vector_left;
 	/* Bytes in them. */
 	__u64 remaining;
-	__u64 is_opaque;
+	/* OPAQUE_… */
+	__u64 opaque;
 };
 
 struct {
@@ -322,9 +323,14 @@ struct movement {
 	__u8 receive;
 	__u8 is_vector;
 	__u8 is_message;
-	/* The bytes go from file to file, not through memory. */
-	__u8 is_opaque;
+	/* OPAQUE_…, for bytes that are counted and not copied. */
+	__u8 opaque;
 };
+
+/* The bytes go from file to file, not through memory. */
+#define OPAQUE_FILE 1
+/* A list of messages, at `address`: the call tells how many it has moved, the list how long they are. */
+#define OPAQUE_MESSAGES 2
 
 /* As sendmsg(2) has it. */
 struct message {
@@ -332,6 +338,15 @@ struct message {
 	__u64 name_length;
 	__u64 vector;
 	__u64 vector_length;
+};
+
+/* As sendmmsg(2) has it. */
+struct listed_message {
+	struct message message;
+	__u64 control;
+	__u64 control_length;
+	__u64 flags;
+	__u64 length;
 };
 
 /* Returns whether the bytes are copied, or may be, when the call has returned. */
@@ -363,7 +378,7 @@ static __noinline int socket_enter(__u64 id, struct movement *movement)
 			  .start_time = bpf_ktime_get_ns(),
 			  .root_pid = movement->root_pid },
 		.socket = key,
-		.is_opaque = movement->is_opaque,
+		.opaque = movement->opaque,
 	};
 
 	if (movement->is_message) {
@@ -429,6 +444,32 @@ static long copy_segment(__u32 index, struct socket_call_pointer *pointer)
 	return 0;
 }
 
+struct message_sum {
+	__u64 list;
+	__u64 bytes;
+};
+
+static long add_message(__u32 index, struct message_sum *sum)
+{
+	struct listed_message listed;
+
+	if (bpf_probe_read_user(&listed, sizeof(listed), (void *)(sum->list + index * sizeof(listed))))
+		return 1;
+	sum->bytes += (__u32)listed.length;
+	return 0;
+}
+
+/* What the first of a list of messages begins with. */
+static __always_inline void first_of_list(__u64 list, __u8 first[8])
+{
+	struct message message;
+	struct segment segment;
+
+	if (!bpf_probe_read_user(&message, sizeof(message), (void *)list) &&
+	    !bpf_probe_read_user(&segment, sizeof(segment), (void *)message.vector))
+		bpf_probe_read_user(first, 8, (void *)segment.address);
+}
+
 /* The call of this thread that began last has moved `result` bytes, or has failed. */
 static __always_inline void socket_exit(__u64 id, __s64 result)
 {
@@ -450,11 +491,20 @@ static __always_inline void socket_exit(__u64 id, __s64 result)
 
 	moved->call.end_time = bpf_ktime_get_ns();
 	moved->call.connection = state->id;
-	if (moved->is_opaque) {
-		if (state->content == SOCKET_CONTENT_HTTP) {
-			moved->call.offset = __sync_fetch_and_add(&state->offset[0], (__u64)result);
+	if (moved->opaque) {
+		struct message_sum sum = { .list = moved->call.buffer, .bytes = result };
+
+		if (moved->opaque == OPAQUE_MESSAGES) {
+			sum.bytes = 0;
+			bpf_loop(result < MAX_SEGMENTS ? result : MAX_SEGMENTS, add_message, &sum, 0);
+			first_of_list(moved->call.buffer, first);
+			if (state->content == SOCKET_CONTENT_UNKNOWN)
+				state->content = content_of(first, receive, state);
+		}
+		if (state->content == SOCKET_CONTENT_HTTP && sum.bytes) {
+			moved->call.offset = __sync_fetch_and_add(&state->offset[receive], sum.bytes);
 			count(COUNTER_SOCKET_OPAQUE);
-			report_missing(&moved->call, result, TLS_UNREADABLE);
+			report_missing(&moved->call, sum.bytes, TLS_UNREADABLE);
 		}
 		goto done;
 	}
@@ -546,8 +596,23 @@ static __always_inline __u32 socket_call_enter(__u64 id, struct process *process
 	case CALL_NUMBER(1, 64): /* write */
 	case CALL_NUMBER(44, 206): /* sendto */
 		break;
+	case CALL_NUMBER(307, 269): /* sendmmsg */
+		movement.opaque = OPAQUE_MESSAGES;
+		break;
+	case CALL_NUMBER(299, 243): /* recvmmsg */
+		flags = arguments[3];
+		movement.receive = 1;
+		movement.opaque = OPAQUE_MESSAGES;
+		break;
 	case CALL_NUMBER(40, 71): /* sendfile */
-		movement.is_opaque = 1;
+		movement.opaque = OPAQUE_FILE;
+		break;
+	case CALL_NUMBER(275, 76): /* splice */
+		movement.opaque = OPAQUE_FILE;
+		/* One end is a pipe. */
+		movement.receive = !tcp_socket_of(arguments[2]);
+		if (!movement.receive)
+			movement.descriptor = arguments[2];
 		break;
 	case CALL_NUMBER(43, 202): /* accept */
 	case CALL_NUMBER(288, 242): /* accept4 */

@@ -63,9 +63,9 @@ async function record(
   const stream = (direction: string): Buffer => {
     const chosen = pieces.filter((piece) => piece.direction === direction);
     const ends = new Map<bigint, number>();
-    for (const { connection, offset, data } of chosen) {
+    for (const { connection, offset, data, missing } of chosen) {
       expect(offset).toBe(ends.get(connection) ?? 0);
-      ends.set(connection, offset + data.length);
+      ends.set(connection, offset + data.length + missing);
     }
     return Buffer.concat(chosen.map(({ data }) => data));
   };
@@ -181,6 +181,56 @@ except OSError: pass
       event.kind === 'tls' ? [`${event.direction} ${Buffer.from(event.data).toString('latin1')}`] : [],
     );
     expect(copied).toEqual(['send GET / HTTP/1.1\r\n\r\n', 'receive HTTP/1.1 204 No Content\r\n\r\n']);
+  } finally {
+    server.close();
+  }
+});
+
+test('what goes around memory or in lists of messages is counted, in both directions', async () => {
+  const answer = `HTTP/1.1 200 OK\r\nContent-Length: 1500\r\n\r\n${'x'.repeat(1500)}`;
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    let received = 0;
+    socket.on('data', (bytes) => {
+      received += bytes.length;
+      if (received === 1030) socket.end(answer);
+    });
+  });
+  const port = await listen(server);
+  const client = `
+import ctypes, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+class Vector(ctypes.Structure): _fields_ = [('base', ctypes.c_void_p), ('length', ctypes.c_size_t)]
+class Message(ctypes.Structure):
+    _fields_ = [('name', ctypes.c_void_p), ('name_length', ctypes.c_uint), ('vectors', ctypes.POINTER(Vector)), ('count', ctypes.c_size_t),
+                ('control', ctypes.c_void_p), ('control_length', ctypes.c_size_t), ('flags', ctypes.c_size_t), ('length', ctypes.c_size_t)]
+def listed(*buffers):
+    messages = (Message * len(buffers))()
+    for message, buffer in zip(messages, buffers):
+        message.vectors = ctypes.pointer(Vector(ctypes.cast(buffer, ctypes.c_void_p), len(buffer)))
+        message.count = 1
+    return messages
+s = socket.create_connection(('127.0.0.1', ${port}))
+head = ctypes.create_string_buffer(b'POST / HTTP/1.1\\r\\n', 17)
+rest = ctypes.create_string_buffer(b'Content-Length: 1000\\r\\n\\r\\n'[:13], 13)
+assert libc.sendmmsg(s.fileno(), listed(head, rest), 2, 0) == 2
+r, w = os.pipe()
+os.write(w, bytes(1000))
+assert os.splice(r, s.fileno(), 1000) == 1000
+into = ctypes.create_string_buffer(500)
+s.recv(1, socket.MSG_PEEK)
+assert libc.recvmmsg(s.fileno(), listed(into), 1, 0, None) == 1
+while os.splice(s.fileno(), w, 10000): pass
+`;
+  try {
+    const { summary, send, receive } = await record(['python3', '-c', client], port);
+    expect(summary.counters.socket_opaque).toBeGreaterThanOrEqual(4);
+    expect([send.length, receive.length]).toEqual([0, 0]);
+    const missing = { send: 0, receive: 0 };
+    for await (const event of readEvidence(join(directory, 'bundle'))) {
+      if (event.kind === 'tls') missing[event.direction] += event.missing;
+    }
+    expect(missing).toEqual({ send: 1030, receive: answer.length });
   } finally {
     server.close();
   }
