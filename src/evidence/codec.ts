@@ -15,7 +15,8 @@ import type {
   RunningEvent,
   TlsEvent,
 } from './event.js';
-import { fromWireOperation, isOperation, wireOperation } from './operation-codec.js';
+import { fromWireOperation } from './operation-decoder.js';
+import { isOperation, wireOperation } from './operation-encoder.js';
 import { socketFromWire, wireSocket } from './socket-codec.js';
 import {
   type Bytes,
