@@ -1,7 +1,8 @@
 // What Codex records when one agent acts on another: the shapes of those payloads, for both generations of
 // its multi-agent tools, and of the messages that arrive.
 
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { parseJson } from '../trace/json-parser.js';
+import { JsonSyntaxError } from '../trace/json-scanner.js';
 import { decodeText } from '../trace/json-text.js';
 import { type Json, member } from '../trace/json-value.js';
 import {

@@ -1,7 +1,8 @@
 // What hangs on a code cell: the tools that it called, the waits for it, the call that started it and the
 // items that show its output. Its own life is code-cell.ts.
 
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { parseJson } from '../trace/json-parser.js';
+import { JsonSyntaxError } from '../trace/json-scanner.js';
 import { asString, type Json, member } from '../trace/json-value.js';
 import type { RawPayloadRef } from '../trace/raw-event.js';
 import { Rejection } from '../trace/rejection.js';

@@ -2,7 +2,8 @@
 // body, call id. Which conversation item it is, and who made it, is conversation.ts.
 
 import { createHash } from 'node:crypto';
-import { JsonSyntaxError, parseJson } from '../trace/json-parser.js';
+import { parseJson } from '../trace/json-parser.js';
+import { JsonSyntaxError } from '../trace/json-scanner.js';
 import { asArray, asString, compactJson, type Json, member, sortedJson } from '../trace/json-value.js';
 import { Rejection } from '../trace/rejection.js';
 import { list, optional, struct, TypeMismatch, tagged, text } from '../trace/typed-json.js';

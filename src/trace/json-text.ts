@@ -1,7 +1,8 @@
 // JSON text straight into a type, as the reference reads it: the first fault in the order of the text decides,
 // with its position. Types are typed-json.ts, syntax is json-parser.ts.
 
-import { type JsonMember, JsonSyntaxError, jsonPosition, parseJsonMembers } from './json-parser.js';
+import { type JsonMember, parseJsonMembers } from './json-parser.js';
+import { JsonSyntaxError, jsonPosition } from './json-scanner.js';
 import type { Json } from './json-value.js';
 import { type Decode, mayBeMissing, mismatch, type Shape, TypeMismatch, text } from './typed-json.js';
 

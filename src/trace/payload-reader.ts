@@ -1,7 +1,8 @@
 // Reads payloads: their JSON, each parsed once per event. Where the files are is payload-files.ts.
 
 import { isUtf8 } from 'node:buffer';
-import { JsonSyntaxError, parseJson } from './json-parser.js';
+import { parseJson } from './json-parser.js';
+import { JsonSyntaxError } from './json-scanner.js';
 import type { Json } from './json-value.js';
 import { PayloadFiles } from './payload-files.js';
 import type { RawPayloadRef } from './raw-event.js';

@@ -3,7 +3,8 @@
 //
 // Only success is taken from this shorter way. Whatever it cannot read goes the whole way, and is refused there.
 
-import { type JsonMember, JsonSyntaxError, parseJsonMembers } from './json-parser.js';
+import { type JsonMember, parseJsonMembers } from './json-parser.js';
+import { JsonSyntaxError } from './json-scanner.js';
 import type { Json, JsonObject } from './json-value.js';
 
 /** All that a request is read for; the tools and instructions in it stay unparsed. */

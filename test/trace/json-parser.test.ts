@@ -3,7 +3,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { JsonSyntaxError, MAX_JSON_DEPTH, parseJson, parseJsonMembers } from '../../src/trace/json-parser.js';
+import { MAX_JSON_DEPTH, parseJson, parseJsonMembers } from '../../src/trace/json-parser.js';
+import { JsonSyntaxError } from '../../src/trace/json-scanner.js';
 import {
   asInteger,
   compactJson,

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { JsonSyntaxError, parseJsonMembers } from '../../src/trace/json-parser.js';
+import { parseJsonMembers } from '../../src/trace/json-parser.js';
+import { JsonSyntaxError } from '../../src/trace/json-scanner.js';
 import type { Json } from '../../src/trace/json-value.js';
 import { RequestParser } from '../../src/trace/request-parser.js';
 import { latin1, recordedBundle } from '../support/bundles.js';
