@@ -206,14 +206,30 @@ export class KernelProgram {
     return index;
   }
 
-  /** Records what `pid` does, and its children unless they are left out. `rootPid` is what its events name as their root. */
+  /**
+   * Records what `pid` does, and its children unless they are left out. `rootPid` is what its events name as their root.
+   *
+   * Errors: `too-many-processes`.
+   */
   follow(pid: number, rootPid: number, options: FollowOptions = {}): void {
-    this.#shim.setElement(
-      this.#session,
-      this.#map('processes'),
-      new Uint8Array(Uint32Array.of(pid).buffer),
-      new Uint8Array(Uint32Array.of(rootPid, this.#flags(options)).buffer),
-    );
+    try {
+      this.#shim.setElement(
+        this.#session,
+        this.#map('processes'),
+        new Uint8Array(Uint32Array.of(pid).buffer),
+        new Uint8Array(Uint32Array.of(rootPid, this.#flags(options)).buffer),
+      );
+    } catch (cause) {
+      if (systemErrorCode(cause) !== 'E2BIG') throw cause;
+      throw new AgsightError(
+        'too-many-processes',
+        'more processes run than can be followed at once: 32,768',
+        {
+          remedy: 'name those that matter with --pid or --name',
+          cause,
+        },
+      );
+    }
   }
 
   /** Follows, as roots, the programs whose names begin with one of `heads`, each of at most 15 bytes, when they begin. */

@@ -211,3 +211,16 @@ test('a worker can be ended while it waits', () => {
   });
   expect({ status, signal }).toEqual({ status: 7, signal: null });
 });
+
+test('more processes than can be followed are refused with a remedy', () => {
+  const program = new KernelProgram(ringBytes);
+  try {
+    // Beyond what a process id can be.
+    const follow = () => {
+      for (let pid = 5_000_000; pid < 5_040_000; pid++) program.follow(pid, 0);
+    };
+    expect(follow).toThrow(/more processes run than can be followed at once/);
+  } finally {
+    program.close();
+  }
+});
