@@ -1,5 +1,6 @@
 // What other programs may use: the reducer, with the types of what it gives.
 
+export type { InterpretationFaults } from './reduce/interpretation-anomalies.js';
 export {
   BundleRejected,
   type ReduceOptions,

@@ -133,8 +133,16 @@ async function failureOf(error: unknown): Promise<AgsightError> {
 
 function report({ bundle, result, error }: Outcome): object {
   if (result === undefined) return { bundle, error: { code: error?.code, message: error?.message } };
-  const { statePath, complete, recordingComplete, anomalies, counts } = result;
-  return { bundle, state: statePath, complete, recording_complete: recordingComplete, counts, anomalies };
+  const { statePath, complete, recordingComplete, anomalies, interpretationFaults, counts } = result;
+  return {
+    bundle,
+    state: statePath,
+    complete,
+    recording_complete: recordingComplete,
+    counts,
+    anomalies,
+    ...(interpretationFaults === undefined ? {} : { evidence_anomalies: interpretationFaults.count }),
+  };
 }
 
 /** A sequence number beyond 2^53 is damage; here its size is enough. */
@@ -148,12 +156,20 @@ async function describeFaults(outcomes: readonly Outcome[], strict: boolean, jso
   const { BundleRejected } = await import('../reduce/reduce.js');
   const { note, printError } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
+  const toldLists = new Set<string>();
   for (const { bundle, result, error } of outcomes) {
     if (error !== undefined) {
       process.exitCode = ExitCode.failed;
       if (strict && !json && error instanceof BundleRejected) console.error(`Error: ${error.reference}`);
       else printError(error, json);
       continue;
+    }
+    const faults = result?.interpretationFaults;
+    if (faults !== undefined) {
+      process.exitCode ??= ExitCode.incomplete;
+      // Threads of one capture have their evidence in common.
+      if (!toldLists.has(faults.file)) note(`agsight: ${bundle}: ${faults.summary} (see ${faults.file})`);
+      toldLists.add(faults.file);
     }
     const [first, ...more] = result?.anomalies ?? [];
     if (first !== undefined) {
@@ -162,7 +178,7 @@ async function describeFaults(outcomes: readonly Outcome[], strict: boolean, jso
       const others = more.length === 0 ? '' : `, and ${more.length} more`;
       const list = result?.statePath === '-' ? '' : ' (see anomalies.json)';
       note(`agsight: ${bundle}: ${where}${singleLine(first.message, 300)}${others}${list}`);
-    } else if (result?.recordingComplete === false) {
+    } else if (faults === undefined && result?.recordingComplete === false) {
       note(`agsight: ${bundle}: the recording has no end: it is being written, or Codex was killed`);
     }
   }

@@ -1,16 +1,21 @@
 // Reduces bundles: a trace bundle on disk in, state.json beside it out. The replay itself is replay.ts.
 
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { AgsightError } from '../errors.js';
 import { Rejection } from '../trace/rejection.js';
+import {
+  ANOMALIES_FILE,
+  type InterpretationFaults,
+  interpretationFaults,
+  listedByInterpretation,
+} from './interpretation-anomalies.js';
 import { type Anomaly, type Replay, type ReplayProgress, replayBundle } from './replay.js';
 import type { ReducedState } from './state.js';
 import { prettyJson, stateText, writeTo, writeWhole } from './state-writer.js';
 
 const STATE_FILE = 'state.json';
-const ANOMALIES_FILE = 'anomalies.json';
 
 export interface ReduceOptions {
   /**
@@ -37,11 +42,13 @@ export interface ReduceResult {
   state: ReducedState;
   /** `-` when the state went to no file. */
   statePath: string;
-  /** Nothing was wrong with the bundle. */
+  /** Nothing was wrong with the bundle, nor with the evidence that it was made of. */
   complete: boolean;
   /** The recording came to its end; false while it is being written or when Codex was killed. */
   recordingComplete: boolean;
   anomalies: Anomaly[];
+  /** What an interpretation had listed of the evidence: the bundle itself does not show it. */
+  interpretationFaults: InterpretationFaults | undefined;
   /** How many objects of each kind the state holds. */
   counts: Record<string, number>;
 }
@@ -71,11 +78,20 @@ const REMEDIES: Readonly<Record<string, string>> = {
 
 /**
  * Reduces one bundle and writes the state (a file: mode 0600, whole or not at all) and, when anything was wrong,
- * `anomalies.json` beside it. Throws BundleRejected, AgsightError when writing fails, and the reason of `signal`.
+ * `anomalies.json` beside it. Throws BundleRejected, AgsightError when writing fails (and when strict,
+ * `evidence-incomplete`), and the reason of `signal`.
  */
 export async function reduceBundle(dir: string, options: ReduceOptions = {}): Promise<ReduceResult> {
   const { output = join(dir, STATE_FILE), signal } = options;
   const { state, anomalies } = await replay(dir, options, output);
+  const faults = await interpretationFaults(dir);
+  if (faults !== undefined && options.strict === true) {
+    if (typeof output === 'string') await takeAway(output);
+    throw new AgsightError('evidence-incomplete', faults.summary, {
+      file: dir,
+      remedy: `see ${faults.file}; reduce without --strict to keep what is whole`,
+    });
+  }
   const text = reported(stateText(state), options);
   if (typeof output === 'string') {
     await writeWhole(output, text, signal);
@@ -91,9 +107,10 @@ export async function reduceBundle(dir: string, options: ReduceOptions = {}): Pr
     bundle: dir,
     state,
     statePath: typeof output === 'string' ? output : '-',
-    complete: anomalies.length === 0,
+    complete: anomalies.length === 0 && faults === undefined,
     recordingComplete: state.recording_complete ?? state.ended_at_unix_ms !== null,
     anomalies,
+    interpretationFaults: faults,
     counts,
   };
 }
@@ -109,19 +126,9 @@ function* reported(text: Iterable<string>, { onProgress }: ReduceOptions): Gener
 }
 
 async function writeAnomalies(path: string, anomalies: readonly Anomaly[]): Promise<void> {
-  const listed = [...(await anomaliesBefore(path)), ...anomalies];
+  const listed = [...(await listedByInterpretation(path)), ...anomalies];
   if (listed.length > 0) await writeWhole(path, [prettyJson(listed)]);
   else await rm(path, { force: true });
-}
-
-/** What an interpretation has listed there; its entries name their stage, those of a reduction do not. */
-async function anomaliesBefore(path: string): Promise<unknown[]> {
-  try {
-    const listed: unknown = JSON.parse(await readFile(path, 'utf8'));
-    return Array.isArray(listed) ? listed.filter((entry) => typeof entry?.stage === 'string') : [];
-  } catch {
-    return [];
-  }
 }
 
 async function replay(dir: string, options: ReduceOptions, output: ReduceOptions['output']): Promise<Replay> {
@@ -129,14 +136,15 @@ async function replay(dir: string, options: ReduceOptions, output: ReduceOptions
     return await replayBundle(dir, options);
   } catch (error) {
     if (!(error instanceof Rejection)) throw error;
-    if (options.strict === true && typeof output === 'string') await takeAway(output, error);
+    // A directory that is no bundle has no result that an older one could pass for.
+    if (options.strict === true && typeof output === 'string' && error.code !== 'manifest-unreadable') {
+      await takeAway(output);
+    }
     throw new BundleRejected(dir, error);
   }
 }
 
-/** A directory that is no bundle has no result that an older one could pass for. */
-async function takeAway(output: string, { code }: Rejection): Promise<void> {
-  if (code === 'manifest-unreadable') return;
+async function takeAway(output: string): Promise<void> {
   await rm(output, { force: true });
   await writeAnomalies(join(dirname(output), ANOMALIES_FILE), []);
 }
