@@ -11,8 +11,6 @@ import { startMockResponses } from '../test/support/mock-responses.js';
 import { agsight, buildLoad, costOf, isInstalled, median, run, straceOptions } from './tls-load.js';
 
 const GOAL = 0.02;
-/** Runs in a round: they vary more than the rest. */
-const RUNS = 3;
 const MANY = 40;
 
 const [callTool, answer] = demoSteps;
@@ -27,10 +25,12 @@ function toolCall(nth) {
   return { ...callTool, output: output ?? [] };
 }
 
+/** `runs` in each round: short ones vary more. */
 const scenarios = [
-  { name: 'a tool call', steps: demoSteps },
+  { name: 'a tool call', runs: 3, steps: demoSteps },
   {
     name: `${MANY} tool calls`,
+    runs: 1,
     steps: [...Array.from({ length: MANY }, (_, nth) => toolCall(nth)), ...(answer ? [answer] : [])],
   },
 ];
@@ -93,14 +93,14 @@ export async function compareCodex(rounds) {
  * @param {number} rounds
  * @param {typeof scenarios[number]} scenario
  */
-async function compareScenario(rounds, { name: title, steps }) {
+async function compareScenario(rounds, { name: title, runs, steps }) {
   const codex = await fetchCodex('0.169.0', { report: console.error });
   const directory = mkdtempSync(join(tmpdir(), 'agsight-bench-'));
   const samples = new Map();
   try {
     const load = buildLoad(directory);
     const able = contestants.filter(({ program }) => program === undefined || isInstalled(program));
-    for (let round = 0; round < rounds * RUNS; round++) {
+    for (let round = 0; round < rounds * runs; round++) {
       for (const { name, once } of able) {
         const server = await startMockResponses(steps);
         const home = join(directory, 'home');
@@ -115,7 +115,7 @@ async function compareScenario(rounds, { name: title, steps }) {
     rmSync(directory, { recursive: true, force: true });
   }
   console.log(
-    `codex exec with ${title}, median of ${rounds * RUNS} rounds, and of the ratios within each round`,
+    `codex exec with ${title}, median of ${rounds * runs} rounds, and of the ratios within each round`,
   );
   for (const [name, values] of samples) {
     // Of pairs from one round: what the machine does meanwhile hits both.
