@@ -2,6 +2,7 @@
 // AgentSight's `codex_offsets` (schema 1), so that rows go from one to the other unchanged; `arch` and the functions
 // of the record libraries are ours, and others ignore them.
 
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -50,6 +51,7 @@ export interface OffsetTable {
 }
 
 let builtIn: OffsetTable | undefined;
+let builtInIdentity: string | undefined;
 
 const builtInPath = fileURLToPath(new URL('./offset-table.json', import.meta.url));
 
@@ -66,15 +68,13 @@ export function userTablePath(env: NodeJS.ProcessEnv = process.env): string {
 
 /** Another text whenever a table that is asked without being named may have changed. */
 export function tablesIdentity(): string {
-  const identityOf = (path: string): string => {
-    try {
-      const { ino, size, ctimeNs } = statSync(path, { bigint: true });
-      return `${ino} ${size} ${ctimeNs}`;
-    } catch (error) {
-      return systemErrorCode(error) ?? String(error);
-    }
-  };
-  return [userTablePath(), builtInPath].map(identityOf).join(' ');
+  builtInIdentity ??= createHash('sha256').update(readFileSync(builtInPath)).digest('hex');
+  try {
+    const { ino, size, ctimeNs } = statSync(userTablePath(), { bigint: true });
+    return `${builtInIdentity} ${ino} ${size} ${ctimeNs}`;
+  } catch (error) {
+    return `${builtInIdentity} ${systemErrorCode(error) ?? String(error)}`;
+  }
 }
 
 /**
