@@ -2,7 +2,9 @@
 
 import { Command, Option } from '../commander.js';
 import { ExitCode } from '../errors.js';
+import type { RecordedSource } from '../evidence/event.js';
 import type { Cell, Column, Row, TableName } from '../governance/columns.js';
+import type { EventRowsOptions } from '../governance/event-rows.js';
 
 const formats = ['table', 'json', 'ndjson', 'csv'] as const;
 const tableChoices = ['file_agg', 'file_mgmt', 'proc_perm', 'proc_ops'] as const;
@@ -19,6 +21,7 @@ interface Options {
 export function eventsCommand(): Command {
   return new Command('events')
     .description('list what a captured agent did to files, permissions and processes')
+    .usage('[options] <bundle> (--table <name> | --by tool-call)')
     .argument('[bundle]', 'directory that agsight capture wrote')
     .addOption(new Option('--table <name>', 'the table to print').choices(tableChoices))
     .addOption(new Option('--format <format>', 'how to print it (default: table)').choices(formats))
@@ -39,12 +42,32 @@ export function eventsCommand(): Command {
         console.log(names.map(ddl).join('\n\n'));
         return;
       }
+      const wrong = misuse(options);
       if (bundle === undefined) command.error("error: missing required argument 'bundle'");
-      else if (options.by !== undefined) await printToolCalls(bundle, options);
-      else if (options.table === undefined)
-        command.error('error: name a table with --table, or --by tool-call');
-      else await printTable(bundle, options.table, options);
+      else if (wrong !== undefined) command.error(`error: ${wrong}`);
+      else if (options.table !== undefined) await printTable(bundle, options.table, options);
+      else await printToolCalls(bundle, options);
     });
+}
+
+/** What is wrong about options that do not go together. */
+function misuse({ table, by, format, json }: Options): string | undefined {
+  if (table === undefined && by === undefined) {
+    return `one of --table NAME (${tableChoices.join(', ')}) and --by tool-call is needed`;
+  }
+  if (table !== undefined && by !== undefined) return 'not both --table and --by: --by is over all tables';
+  if (by !== undefined && format === 'csv') return '--by tool-call has no rows for --format csv';
+  if (json === true && (format === 'csv' || format === 'table'))
+    return `not both --json and --format ${format}`;
+  return undefined;
+}
+
+/** That nothing is listed does not mean that nothing was done. */
+async function tellUnrecorded(recorded: readonly RecordedSource[]): Promise<void> {
+  // Where the list is empty, it is not known.
+  if (recorded.length === 0 || recorded.includes('files')) return;
+  const { note } = await import('../render/notes.js');
+  note('agsight: what was done to files, permissions and the network was not recorded in this capture');
 }
 
 async function printTable(bundle: string, table: TableName, options: Options): Promise<void> {
@@ -55,27 +78,38 @@ async function printTable(bundle: string, table: TableName, options: Options): P
   const output = await rowWriter(columns, options.format ?? (options.json === true ? 'json' : 'table'));
   const everybody = options.everybody === true;
   let isSound = true;
+  let recorded: readonly RecordedSource[] = [];
   const calls = new ToolCalls(await loadRuns(bundle));
-  const onIncomplete = (): void => {
-    isSound = false;
+  const wanted: EventRowsOptions = {
+    calls,
+    tables: [table],
+    everybody,
+    onIncomplete() {
+      isSound = false;
+    },
+    onStart(event) {
+      recorded = event.recorded;
+    },
   };
-  for await (const { row } of eventRows(bundle, { calls, tables: [table], everybody, onIncomplete })) {
+  for await (const { row } of eventRows(bundle, wanted)) {
     const written = output.add(row);
     if (written !== undefined) await written;
   }
   await output.end();
   await flush();
+  if (table !== 'proc_ops') await tellUnrecorded(recorded);
   if (!isSound) process.exitCode = ExitCode.incomplete;
 }
 
 async function printToolCalls(bundle: string, options: Options): Promise<void> {
   const { describeToolCalls } = await import('../governance/effect-lines.js');
   const { toolCallEffects } = await import('../governance/tool-call-effects.js');
-  const { calls, isSound } = await toolCallEffects(bundle);
+  const { calls, recorded, isSound } = await toolCallEffects(bundle);
   const format = options.format ?? (options.json === true ? 'json' : 'table');
   if (format === 'json') console.log(JSON.stringify(calls, null, 2));
   else if (format === 'ndjson') for (const call of calls) console.log(JSON.stringify(call));
-  else console.log(describeToolCalls(calls));
+  else console.log(calls.length === 0 ? 'none' : describeToolCalls(calls));
+  await tellUnrecorded(recorded);
   if (!isSound) process.exitCode = ExitCode.incomplete;
 }
 
@@ -182,6 +216,10 @@ async function tableWriter(columns: readonly Column[]): Promise<RowWriter> {
       return undefined;
     },
     async end() {
+      if (rows.length === 0) {
+        await write('none\n');
+        return;
+      }
       rows.sort((a, b) => Number(a.time) - Number(b.time));
       const lines = rows.map((row) => names.map((name) => text(name, row)));
       const isFilled = names.map((_, column) => lines.some((line) => line[column] !== ''));

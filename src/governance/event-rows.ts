@@ -1,6 +1,6 @@
 // Evidence to rows of the four event tables, one event at a time and with bounded memory.
 
-import type { ConnectEvent, EvidenceEvent, FileOpEvent } from '../evidence/event.js';
+import type { CaptureStartEvent, ConnectEvent, EvidenceEvent, FileOpEvent } from '../evidence/event.js';
 import { readAgentEvidence } from '../interpret/agent-evidence.js';
 import { type Row, type TableName, tableNames } from './columns.js';
 import { type FileAggregate, FileAggregator } from './file-aggregate.js';
@@ -23,6 +23,8 @@ export interface EventRowsOptions {
   everybody?: boolean;
   /** Is told when the evidence is damaged, or says that the capture lost events. */
   onIncomplete: () => void;
+  /** Is told of the capture itself: what it recorded, among others. */
+  onStart?: (event: CaptureStartEvent) => void;
   /** Is told of each connect, for which there is no table. */
   onConnect?: (event: ConnectEvent, cause: Cause) => void;
 }
@@ -33,10 +35,11 @@ export interface EventRowsOptions {
  * @throws AgsightError `no-evidence`
  */
 export async function* eventRows(bundle: string, options: EventRowsOptions): AsyncGenerator<TableRow> {
-  const { calls, tables = tableNames, everybody = false, onIncomplete, onConnect } = options;
+  const { calls, tables = tableNames, everybody = false, onIncomplete, onStart, onConnect } = options;
   const reducer = new EventReducer(calls, tables, onConnect);
   for await (const event of readAgentEvidence(bundle, { everybody, onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
+    if (event.kind === 'capture-start') onStart?.(event);
     yield* reducer.add(event);
   }
   yield* reducer.end();

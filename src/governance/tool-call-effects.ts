@@ -2,6 +2,7 @@
 // person wants to read it.
 
 import { AgsightError } from '../errors.js';
+import type { RecordedSource } from '../evidence/event.js';
 import { EffectCollector, type Effects, noEffects, textOrNull } from './effects.js';
 import { eventRows } from './event-rows.js';
 import { type KnownCall, loadRuns, type Run, ToolCalls } from './tool-calls.js';
@@ -27,6 +28,8 @@ export interface BundleEffects {
   calls: ToolCallEffects[];
   /** What belongs to no call; gathered only where there is no run to tell of. */
   roots: RootEffects[];
+  /** What the capture recorded; empty where that is not known. */
+  recorded: readonly RecordedSource[];
   /** Nothing was lost, nothing is damaged. */
   isSound: boolean;
 }
@@ -42,12 +45,16 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   const owners = new Owners(calls, runs.length === 0);
   const collector = new EffectCollector();
   let isSound = true;
+  let recorded: readonly RecordedSource[] = [];
   const onIncomplete = (): void => {
     isSound = false;
   };
   const rows = eventRows(bundle, {
     calls,
     onIncomplete,
+    onStart(event) {
+      recorded = event.recorded;
+    },
     onConnect: (event, cause) => {
       const effects = owners.of(cause.threadId, cause.callId, event.rootPid);
       if (effects !== undefined) collector.addConnection(event, cause, effects);
@@ -61,7 +68,7 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
   } catch (error) {
     if (runs.length === 0 || !(error instanceof AgsightError) || error.code !== 'no-evidence') throw error;
   }
-  return { runs, calls: owners.calls, roots: owners.roots, isSound };
+  return { runs, calls: owners.calls, roots: owners.roots, recorded, isSound };
 }
 
 /** Whose effects a row tells of. */

@@ -198,3 +198,44 @@ test('what is asked for wrongly is refused in one line', async () => {
   }
   expect((await run('show', bundle)).stderr).toMatch(/holds nothing that an agent did/);
 });
+
+test('a table without rows says so, and what was not recorded is told', async () => {
+  const writer = new EvidenceWriter(bundle);
+  writer.append({ ...start, recorded: ['processes', 'tls', 'sockets'] });
+  for (const event of [exec(20, ['true'], ids, 5), exit(20, 0)]) writer.append(event);
+  writer.end({ ...start, kind: 'capture-end', reason: 'target-exit' });
+  writer.close();
+  for (const table of ['file_agg', 'file_mgmt', 'proc_perm']) {
+    const { status, stdout, stderr } = await run('events', bundle, '--table', table);
+    expect([status, stdout]).toEqual([0, 'none\n']);
+    expect(stderr).toMatch(/^agsight: what was done to files.* was not recorded/);
+  }
+  expect((await run('events', bundle, '--table', 'proc_ops')).stderr).toBe('');
+  expect((await run('events', bundle, '--by', 'tool-call')).stderr).toMatch(/was not recorded/);
+});
+
+test('an empty table of a capture that recorded files needs no note', async () => {
+  const writer = new EvidenceWriter(bundle);
+  writer.append({ ...start, recorded: ['processes', 'tls', 'sockets', 'files'] });
+  writer.end({ ...start, kind: 'capture-end', reason: 'target-exit' });
+  writer.close();
+  expect(await run('events', bundle, '--table', 'file_agg')).toEqual({
+    status: 0,
+    stdout: 'none\n',
+    stderr: '',
+  });
+  expect((await run('events', bundle, '--by', 'tool-call')).stdout).toBe('none\n');
+  expect((await run('events', bundle, '--table', 'file_agg', '--format', 'csv')).stdout).toMatch(/^time,/);
+});
+
+test.each([
+  [[], /one of --table .*and --by tool-call is needed/],
+  [['--by', 'tool-call', '--table', 'proc_ops'], /not both --table and --by/],
+  [['--by', 'tool-call', '--format', 'csv'], /--format csv/],
+  [['--table', 'proc_ops', '--json', '--format', 'csv'], /not both --json and --format csv/],
+])('wrong usage: %j', async (args, message) => {
+  write(...story);
+  const { status, stdout, stderr } = await run('events', bundle, ...args);
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(message);
+});
