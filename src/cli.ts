@@ -3,6 +3,7 @@
 
 import { Command, CommanderError } from './commander.js';
 import { captureCommand } from './commands/capture.js';
+import { separateCommand } from './commands/command-operand.js';
 import { doctorCommand } from './commands/doctor.js';
 import { eventsCommand } from './commands/events.js';
 import { offsetsCommand } from './commands/offsets.js';
@@ -106,7 +107,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const program = createProgram();
   throwInsteadOfExit(program);
   try {
-    await program.parseAsync(argv);
+    const [node = '', script = '', ...args] = argv;
+    await program.parseAsync([node, script, ...separateCommand(args, program)]);
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;

@@ -1,6 +1,6 @@
 // The directory that a capture writes into: new or empty, readable by its owner only.
 
-import { mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AgsightError, systemErrorCode } from '../errors.js';
 
@@ -29,6 +29,12 @@ export function createBundleDirectory(directory: string): void {
     throw unusable(directory, `cannot be made: ${systemErrorCode(cause)}`, cause);
   }
   requireFreeDirectory(directory);
+  try {
+    // It may have been there, open to others.
+    chmodSync(directory, 0o700);
+  } catch (cause) {
+    throw unusable(directory, `cannot be closed to others: ${systemErrorCode(cause)}`, cause);
+  }
 }
 
 /** Not Node's recursive mkdir, which never returns where a file system such as /proc answers ENOENT to it. */

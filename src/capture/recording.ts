@@ -15,6 +15,7 @@ import type { StoppedCommand } from './command.js';
 import { deferOptimization } from './compilation.js';
 import { EventAssembler, type KernelEvent } from './event-assembler.js';
 import { raisePriority } from './priority.js';
+import { isAlive } from './process.js';
 import type { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
 import { Snapshot, tellInProgress } from './snapshot.js';
@@ -60,6 +61,7 @@ export class Recording {
   #heldPid: number | undefined;
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
+  readonly #warnings: string[] = [];
 
   constructor(options: CaptureOptions, program: KernelProgram, attachment: Attachment) {
     this.#options = options;
@@ -177,6 +179,13 @@ export class Recording {
       clearTimeout(grace);
       clearInterval(housekeeping);
       command?.leave();
+    }
+    if (command !== undefined && reason !== 'target-exit' && isAlive(command.pid)) {
+      const ignored =
+        grace === undefined ? '' : ` It did not end when told to: kill -KILL ${command.pid} ends it.`;
+      this.#warnings.push(
+        `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
+      );
     }
     await this.#drain(writer);
     // Goes on while the rest is written; whoever closes the program waits for it.
@@ -299,7 +308,7 @@ export class Recording {
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
     summary.unseen_tls = this.#probes.unseen.all;
     summary.codex_homes = this.#probes.codexHomes;
-    summary.warnings = this.#probes.warnings;
+    summary.warnings = [...this.#probes.warnings, ...this.#warnings];
   }
 }
 

@@ -53,7 +53,10 @@ export function captureCommand(): Command {
   return new Command('capture')
     .description('record what an agent sends, receives and runs, and reduce it')
     .usage('[options] (--pid N… | --name PATTERN… | --all | -- CMD ARGS…)')
-    .argument('[command...]', 'a command to start and record, with its arguments, after --')
+    .argument(
+      '[command...]',
+      'a command to start and record, with its arguments: what follows its name is its own, with -- before it or not',
+    )
     .option('--pid <pid...>', 'record running processes and their children', parsePid)
     .option(
       '--name <pattern>',

@@ -14,6 +14,13 @@ test('directories are made as deep as asked, for their owner only', () => {
   createBundleDirectory(path);
 });
 
+test('a directory that was there is closed to others', () => {
+  const path = join(directory, 'open');
+  mkdirSync(path, { mode: 0o755 });
+  createBundleDirectory(path);
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+});
+
 test('what is in use is refused and left as it is', () => {
   const used = join(directory, 'used');
   mkdirSync(used);

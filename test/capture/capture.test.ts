@@ -243,6 +243,27 @@ test('a command is told to stop as we are, and recorded until it has', async () 
   expect((await events()).filter(isExit).map(({ signal }) => signal)).toEqual([15]);
 });
 
+test('a command that goes on after its capture is named', async () => {
+  const summary = await capture(
+    options({ target: { command: ['/bin/sh', '-c', 'exec sleep 30'] }, durationMs: 300 }),
+  );
+  const pid = Number(/process (\d+)/.exec(summary.warnings.at(-1) ?? '')?.[1]);
+  process.kill(pid, 'SIGKILL');
+  expect(summary.warnings.at(-1)).toBe(`the command goes on, and is not recorded any more: process ${pid}.`);
+  const written = JSON.parse(readFileSync(join(directory, 'bundle', 'capture.json'), 'utf8'));
+  expect(written.warnings).toEqual(summary.warnings);
+});
+
+test('a command that does not end when told to is named', async () => {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort('SIGTERM'), 300);
+  const command = ['/bin/sh', '-c', 'trap "" TERM INT; exec sleep 30'];
+  const summary = await capture(options({ target: { command }, stop: stop.signal }));
+  const pid = Number(/process (\d+)/.exec(summary.warnings.at(-1) ?? '')?.[1]);
+  process.kill(pid, 'SIGKILL');
+  expect(summary.warnings.at(-1)).toContain(`It did not end when told to: kill -KILL ${pid} ends it.`);
+}, 20_000);
+
 test('a program that was replaced on disk is recorded as it runs', async () => {
   const copy = join(directory, 'program');
   execFileSync('cp', [generator, copy]);
