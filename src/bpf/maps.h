@@ -124,6 +124,7 @@ struct socket_state {
 	__u16 seen_from_start;
 	__u16 is_server;
 	/* Who was first to end it, with what errno; and whether the other side has said that it sends nothing more. */
+	__u64 end_time;
 	__u32 ended_by;
 	__u32 error;
 	__u32 has_fin;

@@ -238,6 +238,8 @@ struct socket_record {
 	/* Bytes that TCP has moved, whether copied or not. */
 	__u64 sent;
 	__u64 received;
+	/* When the side that was first to end it did so; 0 where that is not known. */
+	__u64 end_time;
 	__u32 operation;
 	__u32 content;
 	__u32 ended_by;

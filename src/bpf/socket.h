@@ -182,6 +182,7 @@ static __noinline int record_socket(struct sock___socket *sk, struct socket_stat
 	record->received = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_received) - state->has_fin;
 	record->operation = operation;
 	record->ended_by = state->ended_by;
+	record->end_time = state->end_time;
 	record->error = state->error;
 	record->content = state->content;
 	record->family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -257,8 +258,10 @@ int on_socket_state(struct bpf_raw_tracepoint_args *ctx)
 		ended_by = error ? SOCKET_ENDED_THERE : SOCKET_ENDED_HERE;
 		break;
 	}
-	if (!state->ended_by)
+	if (!state->ended_by && ended_by) {
 		state->ended_by = ended_by;
+		state->end_time = bpf_ktime_get_ns();
+	}
 	/* A process that has only stopped sending, or has not yet heard of the end, may still receive. */
 	if ((after == STATE_FIN_WAIT1 || after == STATE_LAST_ACK) && BPF_CORE_READ(sk, sk_shutdown) == SHUT_BOTH) {
 		record_socket(sk, state, SOCKET_CLOSED);

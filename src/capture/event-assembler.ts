@@ -199,6 +199,8 @@ function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent
       buffer.readUInt16LE(start + port),
     );
   const endedBy = socketEndings[buffer.readUInt32LE(start + at.endedBy)];
+  const endTime = buffer.readBigUInt64LE(start + at.endTime);
+  const clockOffset = base.timeNs - buffer.readBigUInt64LE(start + layout.time);
   return {
     kind: 'socket',
     ...base,
@@ -211,6 +213,7 @@ function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent
     sent: Number(buffer.readBigUInt64LE(start + at.sent)),
     received: Number(buffer.readBigUInt64LE(start + at.received)),
     ...(endedBy === undefined ? {} : { endedBy }),
+    ...(endTime === 0n ? {} : { endedNs: endTime + clockOffset }),
     errno: buffer.readUInt32LE(start + at.error),
   };
 }

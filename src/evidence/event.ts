@@ -229,6 +229,8 @@ export interface SocketEvent extends EventBase {
   received: number;
   /** Of a close: which side was first. */
   endedBy?: SocketEnding;
+  /** Of a close: when that side ended it. Other captures than those of this host's kernel may lack it. */
+  endedNs?: bigint;
   /** The connection's error number, ECONNREFUSED for example; 0 when there was none. */
   errno: number;
 }

@@ -21,6 +21,7 @@ export function wireSocket(event: SocketEvent): WireSocket {
     received: toUint64(event.received),
     endedBy: ENDINGS.indexOf(event.endedBy),
     errno: event.errno,
+    endedNs: toUint64(event.endedNs ?? 0n),
   };
 }
 
@@ -32,6 +33,7 @@ export function socketFromWire(socket: WireSocket): Omit<SocketEvent, 'kind' | k
   if (content === undefined) throw new RangeError(`socket content ${socket.content}`);
   if (socket.endedBy >= ENDINGS.length) throw new RangeError(`socket ending ${socket.endedBy}`);
   const endedBy = ENDINGS[socket.endedBy];
+  const endedNs = toBigint(socket.endedNs);
   return {
     operation,
     connection: toBigint(socket.connection),
@@ -42,6 +44,7 @@ export function socketFromWire(socket: WireSocket): Omit<SocketEvent, 'kind' | k
     sent: toCount(socket.sent),
     received: toCount(socket.received),
     ...(endedBy === undefined ? {} : { endedBy }),
+    ...(endedNs === 0n ? {} : { endedNs }),
     errno: socket.errno,
   };
 }

@@ -146,6 +146,7 @@ export interface WireSocket {
   received: Uint64;
   endedBy: number;
   errno: number;
+  endedNs: Uint64;
 }
 
 interface WireCaptureStart {

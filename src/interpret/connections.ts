@@ -14,11 +14,19 @@ import { ResponseStream } from './response-stream.js';
 type Direction = TlsEvent['direction'];
 
 /** Where the bytes of one source in the evidence go. */
+interface Finish {
+  ended: boolean;
+  timeNs: bigint;
+  close?: Close;
+  /** When the side that was first left, where that is known. */
+  endedNs?: bigint | undefined;
+}
+
 interface Channel {
   readonly pid: number;
   push(event: TlsEvent): void;
   /** The connection is closed, the process is gone, or no more evidence comes. */
-  finish(how: { ended: boolean; timeNs: bigint; close?: Close }): void;
+  finish(how: Finish): void;
 }
 
 export class Connections {
@@ -45,13 +53,13 @@ export class Connections {
   }
 
   /** A socket was closed: what was under way on it, or on the TLS connection that it carried, ends. */
-  closed({ connection, carries, endedBy, errno, timeNs }: SocketEvent): void {
+  closed({ connection, carries, endedBy, endedNs, errno, timeNs }: SocketEvent): void {
     const isPlain = carries === 0n;
     // The end of a TLS connection is told within it, and a server that was told so may close before its client does.
     const byServer: Close = !isPlain ? 'unsure' : errno === 0 ? 'seen' : 'broken';
     const close = endedBy === 'there' ? byServer : 'unseen';
     const keys = isPlain ? [`${connection}`] : [`${carries}`, `${carries} receive`];
-    for (const key of keys) this.#channels.get(key)?.finish({ ended: true, timeNs, close });
+    for (const key of keys) this.#channels.get(key)?.finish({ ended: true, timeNs, close, endedNs });
     if (isPlain) this.#channels.delete(`${connection}`);
   }
 
@@ -122,7 +130,7 @@ class WholeConnection implements Channel {
     else stream.push(event.offset, event.data);
   }
 
-  finish({ ended, timeNs, close }: { ended: boolean; timeNs: bigint; close?: Close }): void {
+  finish({ ended, timeNs, close }: Finish): void {
     if (this.#isOver) return;
     this.#isOver = ended;
     for (const stream of [this.#requests, this.#responses]) {
@@ -164,7 +172,7 @@ class AeadContext implements Channel {
       data: (bytes) => this.#data(bytes),
       gap: (length) => this.#open().gap(length),
       restart: () => this.#end('unseen'),
-      close: (clean) => this.#end(clean ? 'seen' : 'unseen'),
+      close: (clean) => this.#end(clean ? this.#whoLeft('seen', this.#timeNs) : 'unseen'),
       ticket: () => this.#ticket(),
     });
   }
@@ -177,10 +185,10 @@ class AeadContext implements Channel {
     else this.#records.push(offset, data, additionalData);
   }
 
-  finish({ ended, timeNs, close = 'unseen' }: { ended: boolean; timeNs: bigint; close?: Close }): void {
+  finish({ ended, timeNs, close = 'unseen', endedNs }: Finish): void {
     if (ended) {
       this.#timeNs = timeNs;
-      this.#end(close);
+      this.#end(this.#whoLeft(close, endedNs));
     }
     reportLosses(this.#anomalies, this.#where, this.#records);
     const { foreign } = this.#records;
@@ -203,6 +211,14 @@ class AeadContext implements Channel {
     if (this.#stream instanceof ResponseStream && this.#stream.partner?.isFinished) this.#end('unseen');
     if (this.#stream === undefined && !this.#isOpened) this.#opened?.();
     this.#isOpened = true;
+  }
+
+  /** A server that leaves when its client has said goodbye was asked to; `serverNs` is when it left. */
+  #whoLeft(close: Close, serverNs: bigint | undefined): Close {
+    const client = this.#stream instanceof ResponseStream ? this.#stream.partner : undefined;
+    if (client === undefined || serverNs === undefined || close === 'unseen') return close;
+    if (client.isFinished && client.timeNs < serverNs) return 'unseen';
+    return close === 'unsure' ? 'broken' : close;
   }
 
   #end(close: Close): void {

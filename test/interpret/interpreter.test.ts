@@ -7,7 +7,9 @@ import {
   evidenceOf,
   execEvent,
   exitEvent,
+  Records,
   socketClosed,
+  socketEvent,
   Wire,
   wireRecording,
 } from '../support/wire.js';
@@ -271,6 +273,35 @@ describe('responses that do not complete', () => {
       ),
       captureEnd(ms(60)),
     ]);
+    expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
+  });
+
+  const ALERT = 21;
+  const closeNotify = Uint8Array.of(1, 0);
+
+  test.each([
+    ['Codex, which said goodbye first', 30, undefined, 'cancelled'],
+    ['Codex, whose goodbye was answered', 30, 35, 'cancelled'],
+    ['the server, to which Codex then said goodbye', 38, undefined, 'failed'],
+    ['the server, which said so first', 38, 35, 'failed'],
+    ['the server, to which Codex said nothing', undefined, undefined, 'failed'],
+  ] as const)('a stream over rustls was ended by %s', (_, clientMs, serverMs, outcome) => {
+    const [send, receive] = [new Records(1, 'send'), new Records(2, 'receive')];
+    const events = [
+      ...send.content(request(), ms(10)),
+      ...receive.content(began, ms(20)),
+      ...(clientMs === undefined ? [] : send.content(closeNotify, ms(clientMs), ALERT)),
+      ...(serverMs === undefined ? [] : receive.content(closeNotify, ms(serverMs), ALERT)),
+    ].sort((a, b) => Number(a.timeNs - b.timeNs));
+    const closed = socketEvent(ms(40), {
+      operation: 'close',
+      connection: 99n,
+      carries: 2n,
+      endedBy: 'there',
+      endedNs: ms(36),
+    });
+    const exit = exitEvent(ms(50), { exitCode: 1 });
+    const { result } = interpretOne([captureStart(ms(1)), ...events, closed, exit, captureEnd(ms(60))]);
     expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
   });
 
