@@ -125,6 +125,8 @@ struct socket_state {
 	__u16 is_server;
 	/* Who was first to end it, with what errno; and whether the other side has said that it sends nothing more. */
 	__u64 end_time;
+	/* When bytes were last handed to it before that. */
+	__u64 send_time;
 	__u32 ended_by;
 	__u32 error;
 	__u32 has_fin;

@@ -240,6 +240,8 @@ struct socket_record {
 	__u64 received;
 	/* When the side that was first to end it did so; 0 where that is not known. */
 	__u64 end_time;
+	/* When the process last sent before that; 0 where it did not. */
+	__u64 send_time;
 	__u32 operation;
 	__u32 content;
 	__u32 ended_by;

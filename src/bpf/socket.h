@@ -183,6 +183,7 @@ static __noinline int record_socket(struct sock___socket *sk, struct socket_stat
 	record->operation = operation;
 	record->ended_by = state->ended_by;
 	record->end_time = state->end_time;
+	record->send_time = state->send_time;
 	record->error = state->error;
 	record->content = state->content;
 	record->family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -367,6 +368,8 @@ static __noinline int socket_enter(__u64 id, struct movement *movement)
 		state = add_socket(sk, id >> 32, movement->root_pid, SOCKET_CONTENT_UNKNOWN, 0);
 	if (!state)
 		return 0;
+	if (!movement->receive && !state->ended_by)
+		state->send_time = bpf_ktime_get_ns();
 	if (movement->receive && state->content == SOCKET_CONTENT_TLS) {
 		struct socket_place place = { .socket = key, .id = state->id };
 

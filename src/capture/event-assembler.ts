@@ -200,6 +200,7 @@ function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent
     );
   const endedBy = socketEndings[buffer.readUInt32LE(start + at.endedBy)];
   const endTime = buffer.readBigUInt64LE(start + at.endTime);
+  const sendTime = buffer.readBigUInt64LE(start + at.sendTime);
   const clockOffset = base.timeNs - buffer.readBigUInt64LE(start + layout.time);
   return {
     kind: 'socket',
@@ -214,6 +215,7 @@ function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent
     received: Number(buffer.readBigUInt64LE(start + at.received)),
     ...(endedBy === undefined ? {} : { endedBy }),
     ...(endTime === 0n ? {} : { endedNs: endTime + clockOffset }),
+    ...(endTime === 0n || sendTime === 0n ? {} : { lastSentNs: sendTime + clockOffset }),
     errno: buffer.readUInt32LE(start + at.error),
   };
 }

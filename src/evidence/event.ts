@@ -231,6 +231,8 @@ export interface SocketEvent extends EventBase {
   endedBy?: SocketEnding;
   /** Of a close: when that side ended it. Other captures than those of this host's kernel may lack it. */
   endedNs?: bigint;
+  /** Of a close: when this process last sent before that. */
+  lastSentNs?: bigint;
   /** The connection's error number, ECONNREFUSED for example; 0 when there was none. */
   errno: number;
 }

@@ -22,6 +22,7 @@ export function wireSocket(event: SocketEvent): WireSocket {
     endedBy: ENDINGS.indexOf(event.endedBy),
     errno: event.errno,
     endedNs: toUint64(event.endedNs ?? 0n),
+    lastSentNs: toUint64(event.lastSentNs ?? 0n),
   };
 }
 
@@ -34,6 +35,7 @@ export function socketFromWire(socket: WireSocket): Omit<SocketEvent, 'kind' | k
   if (socket.endedBy >= ENDINGS.length) throw new RangeError(`socket ending ${socket.endedBy}`);
   const endedBy = ENDINGS[socket.endedBy];
   const endedNs = toBigint(socket.endedNs);
+  const lastSentNs = toBigint(socket.lastSentNs);
   return {
     operation,
     connection: toBigint(socket.connection),
@@ -45,6 +47,7 @@ export function socketFromWire(socket: WireSocket): Omit<SocketEvent, 'kind' | k
     received: toCount(socket.received),
     ...(endedBy === undefined ? {} : { endedBy }),
     ...(endedNs === 0n ? {} : { endedNs }),
+    ...(lastSentNs === 0n ? {} : { lastSentNs }),
     errno: socket.errno,
   };
 }

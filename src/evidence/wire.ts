@@ -147,6 +147,7 @@ export interface WireSocket {
   endedBy: number;
   errno: number;
   endedNs: Uint64;
+  lastSentNs: Uint64;
 }
 
 interface WireCaptureStart {

@@ -20,6 +20,8 @@ interface Finish {
   close?: Close;
   /** When the side that was first left, where that is known. */
   endedNs?: bigint | undefined;
+  /** When the client last sent anything before that. */
+  lastSentNs?: bigint | undefined;
 }
 
 interface Channel {
@@ -53,13 +55,14 @@ export class Connections {
   }
 
   /** A socket was closed: what was under way on it, or on the TLS connection that it carried, ends. */
-  closed({ connection, carries, endedBy, endedNs, errno, timeNs }: SocketEvent): void {
+  closed({ connection, carries, endedBy, endedNs, lastSentNs, errno, timeNs }: SocketEvent): void {
     const isPlain = carries === 0n;
     // The end of a TLS connection is told within it, and a server that was told so may close before its client does.
     const byServer: Close = !isPlain ? 'unsure' : errno === 0 ? 'seen' : 'broken';
     const close = endedBy === 'there' ? byServer : 'unseen';
     const keys = isPlain ? [`${connection}`] : [`${carries}`, `${carries} receive`];
-    for (const key of keys) this.#channels.get(key)?.finish({ ended: true, timeNs, close, endedNs });
+    for (const key of keys)
+      this.#channels.get(key)?.finish({ ended: true, timeNs, close, endedNs, lastSentNs });
     if (isPlain) this.#channels.delete(`${connection}`);
   }
 
@@ -108,6 +111,8 @@ class WholeConnection implements Channel {
   readonly #responses: ResponseStream;
   readonly #streams: Record<Direction, ByteStream>;
   #isOver = false;
+  /** When what was written last was sent. */
+  #sentNs: bigint | undefined;
 
   constructor({ pid, connection }: TlsEvent, route: ExchangeRouter, anomalies: Anomalies) {
     this.pid = pid;
@@ -125,13 +130,18 @@ class WholeConnection implements Channel {
   push(event: TlsEvent): void {
     this.#requests.timeNs = event.timeNs;
     this.#responses.timeNs = event.timeNs;
+    if (event.direction === 'send') this.#sentNs = event.timeNs;
     const stream = this.#streams[event.direction];
     if (event.missing > 0) stream.missing(event.offset, event.missing);
     else stream.push(event.offset, event.data);
   }
 
-  finish({ ended, timeNs, close }: Finish): void {
+  finish({ ended, timeNs, close, lastSentNs }: Finish): void {
     if (this.#isOver) return;
+    // What a client sends below TLS when all that it wrote is sent is its goodbye: the server left because of it.
+    if (close === 'unsure' && lastSentNs !== undefined && this.#sentNs !== undefined) {
+      close = lastSentNs > this.#sentNs ? 'unseen' : 'broken';
+    }
     this.#isOver = ended;
     for (const stream of [this.#requests, this.#responses]) {
       if (!ended) continue;

@@ -68,6 +68,7 @@ int main(void) {
   FIELD("socket.sent", socket_record, sent);
   FIELD("socket.received", socket_record, received);
   FIELD("socket.endTime", socket_record, end_time);
+  FIELD("socket.sendTime", socket_record, send_time);
   FIELD("socket.operation", socket_record, operation);
   FIELD("socket.content", socket_record, content);
   FIELD("socket.endedBy", socket_record, ended_by);

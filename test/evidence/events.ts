@@ -226,6 +226,7 @@ const socketEvent = fc.oneof(
     operation: fc.constant<SocketOperation>('close'),
     endedBy: fc.constantFrom<SocketEnding[]>('here', 'there'),
     endedNs: fc.bigInt({ min: 1n, max: (1n << 63n) - 1n }),
+    lastSentNs: fc.bigInt({ min: 1n, max: (1n << 63n) - 1n }),
   }),
 );
 

@@ -305,6 +305,21 @@ describe('responses that do not complete', () => {
     expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
   });
 
+  test.each([
+    ['the server', 9, 'failed'],
+    ['Codex, which had said goodbye', 30, 'cancelled'],
+  ] as const)('a stream over OpenSSL was ended by %s', (_, lastSentMs, outcome) => {
+    const closed = socketClosed(ms(40), { endedBy: 'there', isPlain: false });
+    const { result } = interpretOne([
+      captureStart(ms(1)),
+      ...talk(new Wire(), ['>', request()], ['<', began]),
+      { ...closed, endedNs: ms(36), lastSentNs: ms(lastSentMs) },
+      exitEvent(ms(50), { exitCode: 1 }),
+      captureEnd(ms(60)),
+    ]);
+    expect(result.exchanges[0]?.call?.outcome).toBe(outcome);
+  });
+
   test('a connection that is closed after its response changes nothing', () => {
     const { result } = interpretOne([
       captureStart(ms(1)),
