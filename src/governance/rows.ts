@@ -11,6 +11,7 @@ import type {
   PermOpEvent,
 } from '../evidence/event.js';
 import { Redactor } from '../interpret/redact.js';
+import { redactArguments } from '../interpret/redact-arguments.js';
 import type { Row } from './columns.js';
 import type { FileAggregate } from './file-aggregate.js';
 import type { Cause, Process } from './processes.js';
@@ -116,7 +117,7 @@ export class Rows {
   }
 
   lifecycle(event: ForkEvent | ExecEvent | ExitEvent, process: Process): Row {
-    const argv = process.argv.map((argument) => this.#text(argument));
+    const argv = redactArguments(process.argv, this.#redactor);
     return {
       ...common(event, event.kind, event.timeNs),
       parent_pid: event.parentPid,

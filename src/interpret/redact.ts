@@ -1,8 +1,10 @@
 // Takes secrets out of text that is about to be written. Owns what counts as a secret in a body, an output or a command
-// line, and the replacement. Header fields of the captured exchanges need no rule here: none are ever written. Those
+// line, and the replacement; not which programs take passwords (password-options.ts), nor argument vectors
+// (redact-arguments.ts). Header fields of the captured exchanges need no rule here: none are ever written. Those
 // that a program prints do.
 
 import { createHmac } from 'node:crypto';
+import { replacePasswords } from './password-options.js';
 
 /** Hexadecimal digits of the keyed hash that stand for a secret: equal secrets stay recognisable. */
 const HASH_DIGITS = 12;
@@ -37,9 +39,9 @@ const quoted = (least: number): string => String.raw`${NO_VALUE}[^\s"'\\]{${leas
 const IS = `(?:${QUOTE}?${GAP}[:=]${GAP}|${QUOTE}${GAP},${GAP}(?=${QUOTE}))`;
 const WORD_END = '(?![A-Za-z0-9_-])';
 
-const HEADER_NAMES =
+export const HEADER_NAMES =
   'x-api-key|api-key|x-goog-api-key|x-auth-token|x-amz-security-token|chatgpt-account-id|openai-organization|openai-project';
-const MEMBER_NAMES = [
+export const MEMBER_NAMES = [
   '(?:api|secret|private|account|access|auth)[_-]?key',
   '(?:access|refresh|id|auth|session|security|bearer|api)[_-]?token',
   '(?:client|app|consumer)[_-]?secret',
@@ -47,9 +49,24 @@ const MEMBER_NAMES = [
   'pass(?:word|wd|phrase)',
 ].join('|');
 const PARAMETERS = `${MEMBER_NAMES}|key|token|secret|sig|signature|auth`;
-const UPPER_NAMES = '(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|COOKIE)';
+export const UPPER_NAMES = '(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|COOKIE)';
 
-const FLAGS = `(?:${MEMBER_NAMES}|token|secret|key)`;
+/** Environment variables that hold a password, and that the names above do not cover. */
+export const PASSWORD_VARIABLES = '(?:PGPASSWORD|MYSQL_PWD|SSHPASS|REDISCLI_AUTH)';
+
+const FLAGS = `(?:${MEMBER_NAMES}|token|secret)`;
+// The end of a continued line in JSON has three backslashes or more, that of any other one or two.
+const BLANKS = String.raw`(?:\s|\\(?=\r?\n)|\\{3,}n)+`;
+// A value on a command line ends where the shell ends a word.
+const SHELL_BARE = String.raw`(?:[^\s"'\\;&|<>()\x60]|\\+[^\\nrt"'\s])`;
+/**
+ * A value on a command line: in quotes up to the next, but not where the first could be the end of a JSON string. Without,
+ * of that length at least, the second after a blank: it could be prose.
+ */
+const argumentOf = (least: number, leastAfterBlank: number): string =>
+  `${NO_VALUE}(?:(?<=["'])(?!${GAP}[,:}\\]])[^"'\\\\\\r\\n]+(?=\\\\*["'])|(?<==)${SHELL_BARE}{${least},}|(?<![="'])${SHELL_BARE}{${leastAfterBlank},})`;
+/** An option with a telling name: --api-key, --http-password. The long names have words in front. */
+const OPTION = `-${FLAGS}(?<=(?:^|[\\s"']|\\\\[nrt])(?:-?-${FLAGS}|--(?:[a-z0-9]+-){1,3}(?:${MEMBER_NAMES}|token|secret)))`;
 
 /** Each finds what may stay, and then the secret. */
 const RULES: readonly RegExp[] = [
@@ -71,10 +88,16 @@ const RULES: readonly RegExp[] = [
     `((?:${MEMBER_NAMES})${WORD_END}${GAP}[:=]${GAP})((?=${BARE}{0,256}[0-9])${bare(6)})(?!${BARE}|\\()`,
     'gi',
   ),
+  // What this option has is as often something to look up or to sort by, and short.
   new RegExp(
-    `(-${FLAGS}(?<=(?:^|[\\s"']|\\\\[nrt])-?-${FLAGS})(?:=|\\s+|${QUOTE},${GAP}${QUOTE})${QUOTE}?)(${quoted(6)})`,
+    `(-key(?<=(?:^|[\\s"']|\\\\[nrt])-?-key)(?:=|${BLANKS}|${QUOTE},${GAP}(?=${QUOTE}))${QUOTE}?)(${NO_VALUE}${SHELL_BARE}{6,})`,
     'gi',
   ),
+  new RegExp(
+    `(${OPTION}(?:=|(?:${BLANKS}|${QUOTE},${GAP}(?=${QUOTE}))(?!\\\\*["']?-))${QUOTE}?)(${argumentOf(3, 6)})`,
+    'gi',
+  ),
+  new RegExp(`(${PASSWORD_VARIABLES}=${QUOTE}?)(${argumentOf(1, 1)})`, 'g'),
   new RegExp(`(_${UPPER_NAMES}${IS}${QUOTE})(${quoted(6)})`, 'g'),
   new RegExp(`(_${UPPER_NAMES}${IS})(${bare(6)})`, 'g'),
   /(:\/\/[^\s:@/"'\\]{1,256}:)((?!\[redacted:)[^\s@/"'\\]{3,256})(?=@)/g,
@@ -103,7 +126,14 @@ export class Redactor {
     for (const rule of RULES) {
       safe = safe.replace(rule, (_, kept: string, secret: string) => `${kept}${this.#mark(secret)}`);
     }
-    return safe;
+    return replacePasswords(safe, (password) => this.#mark(password));
+  }
+
+  /** What is written for a text that is a secret as a whole. */
+  secret(secret: string): string {
+    return this.#keepsSecrets || secret === '' || secret.startsWith('[redacted:')
+      ? secret
+      : this.#mark(secret);
   }
 
   #mark(secret: string): string {

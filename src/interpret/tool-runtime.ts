@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path/posix';
 import type { ToolProcess } from './processes.js';
+import { redactArguments } from './redact-arguments.js';
 import type { Rollout } from './rollout.js';
 import { later, toMs } from './time.js';
 
@@ -39,7 +40,7 @@ export function writeCommandRuntime(
     process_id: sessionId ?? `pid-${process.pid}`,
     pid: process.pid,
     turn_id: turnId,
-    command: process.argv,
+    command: redactArguments(process.argv, rollout.shared.redactor),
     cwd,
   };
   rollout.event(
