@@ -97,6 +97,7 @@ export function captureCommand(): Command {
 async function run(command: string[], options: CaptureCommandOptions): Promise<void> {
   const { capture } = await import('../capture/capture.js');
   const { defaultBundleDirectory } = await import('../capture/bundle-directory.js');
+  const { counted } = await import('../render/counted.js');
   const { openCaptureDisplay } = await import('../render/open-display.js');
   const { note } = await import('../render/notes.js');
 
@@ -131,13 +132,13 @@ async function run(command: string[], options: CaptureCommandOptions): Promise<v
     const why = libraries
       .map(({ library, reason, remedy }) => `; ${library}: ${reason} (${remedy})`)
       .join('');
-    const what = `${connections} TLS connection${connections === 1 ? '' : 's'} with ${bytes} bytes`;
+    const what = `${counted(connections, 'TLS connection')} with ${counted(bytes, 'byte')}`;
     note(`agsight: ${program}: ${what} not seen${why}`);
   }
   let complete = summary.lost_events === 0 && summary.unseen_tls.length === 0;
   if (options.raw !== true) complete = (await interpret(output, options.keepSecrets === true)) && complete;
   if (options.json === true) process.stdout.write(`${JSON.stringify({ bundle: output, ...summary })}\n`);
-  note(`agsight: ${summary.evidence.frames} events in ${output}, ${summary.lost_events} lost`);
+  note(`agsight: ${counted(summary.evidence.frames, 'event')} in ${output}, ${summary.lost_events} lost`);
   if (!complete) process.exitCode = ExitCode.incomplete;
 }
 
@@ -156,6 +157,7 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
   const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundle } = await import('../reduce/reduce.js');
+  const { counted } = await import('../render/counted.js');
   const { note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
@@ -168,7 +170,9 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
   for (const anomaly of evidenceAnomalies) note(`agsight: ${singleLine(JSON.stringify(anomaly), 200)}`);
   const calls = exchanges.filter(({ call }) => call !== undefined);
   const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
-  note(`agsight: ${calls.length} model requests${models.length > 0 ? ` to ${models.join(', ')}` : ''}`);
+  note(
+    `agsight: ${counted(calls.length, 'model request')}${models.length > 0 ? ` to ${models.join(', ')}` : ''}`,
+  );
   let complete = evidenceAnomalies.length === 0 && anomalies.every(({ kind }) => harmlessKinds.has(kind));
   for (const found of bundles) complete = (await reduceBundle(found)).complete && complete;
   return complete;

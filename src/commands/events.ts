@@ -1,10 +1,10 @@
 // `agsight events BUNDLE`: options and output; the rows are governance/event-rows.ts.
 
 import { Command, Option } from '../commander.js';
-import { ExitCode } from '../errors.js';
 import type { RecordedSource } from '../evidence/event.js';
 import type { Cell, Column, Row, TableName } from '../governance/columns.js';
 import type { EventRowsOptions } from '../governance/event-rows.js';
+import { tellIncomplete } from './incomplete.js';
 
 const formats = ['table', 'json', 'ndjson', 'csv'] as const;
 const tableChoices = ['file_agg', 'file_mgmt', 'proc_perm', 'proc_ops'] as const;
@@ -98,7 +98,7 @@ async function printTable(bundle: string, table: TableName, options: Options): P
   await output.end();
   await flush();
   if (table !== 'proc_ops') await tellUnrecorded(recorded);
-  if (!isSound) process.exitCode = ExitCode.incomplete;
+  if (!isSound) await tellIncomplete(bundle);
 }
 
 async function printToolCalls(bundle: string, options: Options): Promise<void> {
@@ -110,7 +110,7 @@ async function printToolCalls(bundle: string, options: Options): Promise<void> {
   else if (format === 'ndjson') for (const call of calls) console.log(JSON.stringify(call));
   else console.log(calls.length === 0 ? 'none' : describeToolCalls(calls));
   await tellUnrecorded(recorded);
-  if (!isSound) process.exitCode = ExitCode.incomplete;
+  if (!isSound) await tellIncomplete(bundle);
 }
 
 interface RowWriter {

@@ -101,9 +101,14 @@ async function run(
 }
 
 /** One binary without functions, in one phrase. */
-function contents({ arch, tls, unseen, remarks }: ProgramReport): string {
+function contents({ arch, tls, linked, unseen, remarks }: ProgramReport): string {
   const names = new Set([...tls, ...unseen].map(libraryName));
-  const libraries = [...names].map((name) => `${name} is there`);
+  const elsewhere = linked.flatMap(({ path, tls: theirs }) =>
+    theirs
+      .filter(({ tier }) => tier !== null)
+      .map((library) => `${libraryName(library)} is in ${path}, which it loads`),
+  );
+  const libraries = [...[...names].map((name) => `${name} is there`), ...elsewhere];
   return [arch, ...(libraries.length === 0 ? ['no known TLS library'] : libraries), ...remarks].join('; ');
 }
 

@@ -99,9 +99,9 @@ async function describe(map: SessionMap, { turns }: Options): Promise<string> {
   const { renderTable } = await import('../render/table.js');
   const { stripControl } = await import('../render/terminal.js');
   const rows = await import('../sessions/session-rows.js');
-  for (const { file, reason } of map.skipped) note(stripControl(`${file}: ${reason}`));
+  for (const { file, reason } of map.skipped) note(stripControl(`agsight: ${file}: ${reason}`));
   for (const { rollout_file, thread_id, warnings } of map.sessions.flatMap(({ threads }) => threads)) {
-    for (const warning of warnings) note(stripControl(`${rollout_file ?? thread_id}: ${warning}`));
+    for (const warning of warnings) note(stripControl(`agsight: ${rollout_file ?? thread_id}: ${warning}`));
   }
   if (map.sessions.length === 0 && map.processes.length === 0) return 'no sessions found';
   const parts = [renderTable(rows.SESSION_HEAD, rows.sessionRows(map.sessions, turns))];

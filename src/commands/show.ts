@@ -1,6 +1,7 @@
 // `agsight show BUNDLE`: options and output; the story is governance/run-timeline.ts.
 
 import { Command } from '../commander.js';
+import { tellIncomplete } from './incomplete.js';
 
 export function showCommand(): Command {
   return new Command('show')
@@ -10,7 +11,7 @@ export function showCommand(): Command {
     .argument('<bundle>', 'directory that agsight capture wrote')
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
-      const { AgsightError, ExitCode } = await import('../errors.js');
+      const { AgsightError } = await import('../errors.js');
       const { toolCallEffects } = await import('../governance/tool-call-effects.js');
       const { describeRoot, describeRun } = await import('../governance/run-timeline.js');
       const { runs, calls, roots, isSound } = await toolCallEffects(bundle);
@@ -23,6 +24,6 @@ export function showCommand(): Command {
       if (json === true) console.log(JSON.stringify({ tool_calls: calls, roots }, null, 2));
       else
         console.log([...runs.map((run) => describeRun(run, calls)), ...roots.map(describeRoot)].join('\n\n'));
-      if (!isSound) process.exitCode = ExitCode.incomplete;
+      if (!isSound) await tellIncomplete(bundle);
     });
 }

@@ -30,6 +30,7 @@ const VERDICTS: Record<VerifyReport['verdict'], string> = {
 };
 
 async function describe(report: VerifyReport): Promise<string> {
+  const { counted } = await import('../render/counted.js');
   const { renderTable } = await import('../render/table.js');
   const { checkpoints, tls } = report;
   const lost = Object.values(report.loss).reduce((sum, events) => sum + events, 0);
@@ -40,7 +41,14 @@ async function describe(report: VerifyReport): Promise<string> {
       ['bytes', `${report.bytes}`],
       ['frames', `${report.frames}`],
       ['checkpoints', `${checkpoints.matching} right, ${checkpoints.mismatching} wrong`],
-      ['TLS streams', `${tls.connections} connections, ${tls.bytes} bytes, ${tls.gaps.length} gaps`],
+      [
+        'TLS streams',
+        [
+          counted(tls.connections, 'connection'),
+          counted(tls.bytes, 'byte'),
+          counted(tls.gaps.length, 'gap'),
+        ].join(', '),
+      ],
       ['lost events', `${lost}`],
       ['end', report.end ?? 'none'],
       ['SHA-256', report.sha256 ?? 'not all bytes are readable'],

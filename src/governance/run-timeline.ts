@@ -3,6 +3,7 @@
 // everything captured is stripped of control sequences.
 
 import type { ConversationItem, InferenceCall, ReducedState } from '../reduce/state.js';
+import { counted } from '../render/counted.js';
 import { stripControl } from '../render/terminal.js';
 import { effectLines } from './effect-lines.js';
 import type { RootEffects, ToolCallEffects } from './tool-call-effects.js';
@@ -113,7 +114,7 @@ function tokensOf(state: ReducedState, threadId: string): string {
     cached += Number(usage?.cached_input_tokens ?? 0);
     output += Number(usage?.output_tokens ?? 0);
   }
-  return `${requests} requests, ${input} tokens in (${cached} cached), ${output} out`;
+  return `${counted(requests, 'request')}, ${input} tokens in (${cached} cached), ${output} out`;
 }
 
 function clock(timeMs: number): string {

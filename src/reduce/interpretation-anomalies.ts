@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { harmlessKinds } from '../interpret/anomalies.js';
+import { counted } from '../render/counted.js';
 import { ROLLOUTS_DIR } from './find-bundles.js';
 
 export const ANOMALIES_FILE = 'anomalies.json';
@@ -46,10 +47,9 @@ export async function interpretationFaults(dir: string): Promise<InterpretationF
   const [first] = faults;
   if (first === undefined) return undefined;
   const kind = typeof first.kind === 'string' ? first.kind : 'unknown';
-  const found = faults.length === 1 ? '1 fault' : `${faults.length} faults`;
   return {
     file,
     count: faults.length,
-    summary: `its evidence is damaged or incomplete: ${found}, first ${kind}`,
+    summary: `its evidence is damaged or incomplete: ${counted(faults.length, 'fault')}, first ${kind}`,
   };
 }

@@ -1,9 +1,11 @@
 // Reduces bundles: a trace bundle on disk in, state.json beside it out. The replay itself is replay.ts.
 
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { AgsightError } from '../errors.js';
+import { MANIFEST_FILE } from '../trace/bundle-reader.js';
 import { Rejection } from '../trace/rejection.js';
 import {
   ANOMALIES_FILE,
@@ -59,7 +61,7 @@ export class BundleRejected extends AgsightError {
   readonly reference: string;
 
   constructor(dir: string, rejection: Rejection) {
-    super(rejection.code, rejection.message.replaceAll('\n', ' '), {
+    super(rejection.code, missingBundle(dir, rejection) ?? rejection.message.replaceAll('\n', ' '), {
       file: dir,
       remedy: REMEDIES[rejection.code] ?? 'reduce without --strict to keep what is whole',
       cause: rejection,
@@ -68,8 +70,14 @@ export class BundleRejected extends AgsightError {
   }
 }
 
+/** What is missing where a manifest.json would be, which the reference does not say. */
+function missingBundle(dir: string, { code }: Rejection): string | undefined {
+  if (code !== 'manifest-unreadable' || existsSync(join(dir, MANIFEST_FILE))) return undefined;
+  return existsSync(dir) ? 'has no manifest.json, so it is no bundle' : 'there is no such directory';
+}
+
 const REMEDIES: Readonly<Record<string, string>> = {
-  'manifest-unreadable': 'name a bundle directory with a manifest.json',
+  'manifest-unreadable': 'name the directory that agsight capture wrote, or a trace bundle of Codex',
   'manifest-invalid': 'restore manifest.json; the events in trace.jsonl are not lost',
   'schema-unsupported': 'use the Codex version that recorded the bundle, `codex debug trace-reduce`',
   'log-unreadable': 'restore trace.jsonl from the recording',

@@ -4,6 +4,7 @@
 import type { CaptureObserver } from '../capture/capture.js';
 import type { Exchange } from '../interpret/exchange.js';
 import { LiveView } from '../interpret/live-view.js';
+import { counted } from './counted.js';
 import { detail } from './notes.js';
 import type { Progress } from './progress.js';
 import { singleLine } from './terminal.js';
@@ -76,10 +77,6 @@ function describeExchange(exchange: Exchange): string {
   }
   parts.push(`${((lastAtUnixMs - startedAtUnixMs) / 1000).toFixed(1)} s`);
   return singleLine(parts.join(', '), maxLine);
-}
-
-function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** `950`, `17.6k`, `1234.5k` */

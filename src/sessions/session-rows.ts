@@ -1,5 +1,6 @@
 // The session map as rows for tables: threads indented below their parents and, where a session has more than
 // one, below a row of its sums; the turns of a thread below it; the processes of captures.
+import { counted } from '../render/counted.js';
 import type { MappedExchange, MappedProcess } from './captured-bundle.js';
 import type { MappedThread, Session } from './mapped-thread.js';
 import type { TokenUsage } from './token-usage.js';
@@ -125,5 +126,5 @@ export function exchangeSummary(exchanges: readonly MappedExchange[]): string {
     counts.set(how, (counts.get(how) ?? 0) + 1);
   }
   const parts = [...counts].map(([how, count]) => `${count} ${how}`);
-  return [`${exchanges.length} exchanges`, ...(parts.length > 0 ? [parts.join(', ')] : [])].join(': ');
+  return [counted(exchanges.length, 'exchange'), ...(parts.length > 0 ? [parts.join(', ')] : [])].join(': ');
 }

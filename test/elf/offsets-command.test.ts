@@ -117,6 +117,23 @@ describe('agsight offsets', () => {
     expect(process.exitCode).toBe(1);
   });
 
+  it('has no row for a program whose library is another file, and names that', async () => {
+    const library = workshop.compile(
+      'libssl.so.82',
+      'int SSL_write(void) { return 1; } int SSL_read(void) { return 2; }',
+      [...bareLibrary, '-Wl,-soname,libssl.so.82'],
+    );
+    const program = workshop.compile('loads', 'int SSL_write(void); int main(void) { return SSL_write(); }', [
+      library,
+      '-Wl,--disable-new-dtags',
+      '-Wl,-rpath,$ORIGIN',
+    ]);
+    await run('--entry', program);
+    expect(stderr.join()).toContain(`openssl is in ${library}, which it loads`);
+    expect(stderr.join()).not.toContain('no known TLS library');
+    expect(process.exitCode).toBe(1);
+  });
+
   it('shows all tiers, and exits with 1 only when they disagree', async () => {
     await run('--all-tiers', '--json', known);
     expect(json()).toMatchObject({

@@ -160,7 +160,9 @@ test('lost events and damage make the exit code 3', async () => {
     ['--table', 'file_agg'],
     ['--by', 'tool-call'],
   ]) {
-    expect((await run('events', bundle, ...args)).status).toBe(3);
+    const { status, stderr } = await run('events', bundle, ...args);
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/^agsight: .*events were lost, or .*\(see agsight verify\)\n$/);
   }
 });
 

@@ -82,8 +82,17 @@ test('says that a recording has no end', async () => {
 
 test('a directory without a bundle is refused', async () => {
   const { err, exitCode } = await run('reduce', join(dir, 'nowhere'));
-  expect(err).toMatch(/name a bundle directory/);
+  expect(err).toMatch(
+    /nowhere: there is no such directory \(name the directory that agsight capture wrote, or/,
+  );
   expect(exitCode).toBe(1);
+  mkdirSync(join(dir, 'empty'));
+  expect((await run('reduce', join(dir, 'empty'))).err).toMatch(
+    /empty: has no manifest.json, so it is no bundle \(name/,
+  );
+  expect((await run('reduce', '--strict', join(dir, 'empty'))).err).toBe(
+    'Error: No such file or directory (os error 2)',
+  );
 });
 
 describe('-o -', () => {
@@ -157,7 +166,7 @@ describe('several bundles', () => {
     process.exitCode = undefined;
     const { out, err, exitCode } = await run('reduce', parent);
     expect(names(out, parent)).toEqual(['a/state.json', 'b/state.json']);
-    expect(err).toMatch(/aa: No such file .*\n.*b: line 7: /);
+    expect(err).toMatch(/aa: has no manifest.json, .*\n.*b: line 7: /);
     expect(exitCode).toBe(1);
     process.exitCode = undefined;
     const reports = JSON.parse((await run('--json', 'reduce', parent)).out);

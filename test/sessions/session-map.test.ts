@@ -429,6 +429,6 @@ describe('mapSessions', () => {
     expect(output).toMatch(/^100 +client\?/m);
     expect(output).toMatch(/listening ports were not recorded/);
     expect(output).toMatch(/^14 exchanges: 14 by header$/m);
-    expect(notes).toMatch(/no rollout file of this thread was found/);
+    expect(notes).toMatch(/^agsight: .*no rollout file of this thread was found/m);
   });
 });
