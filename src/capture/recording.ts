@@ -24,6 +24,7 @@ import {
   type EndReason,
   formatVersion,
   lostEvents,
+  reserveSummary,
   startSummary,
   writeSummary,
 } from './summary.js';
@@ -82,6 +83,7 @@ export class Recording {
     const summary = startSummary(this.#options, pids);
     const lowerPriority = raisePriority();
     this.#optimize = deferOptimization();
+    let isLetRun = false;
     try {
       writer.append({
         kind: 'capture-start',
@@ -109,14 +111,18 @@ export class Recording {
       }
       writer.flush();
       this.#fillSummary(summary, writer);
-      writeSummary(output, summary);
+      reserveSummary(output, summary);
       command?.resume();
+      isLetRun = true;
       const reason = await this.#drainUntilEnd(writer, command);
       writer.end({ kind: 'capture-end', ...this.#captureEvent(), reason });
       summary.end_reason = reason;
       return summary;
     } catch (error) {
       if (error instanceof AgsightError && error.code === 'disk-full') summary.end_reason = 'disk-full';
+      if (isLetRun) this.#tellWhoGoesOn(command);
+      // The summary does not reach whoever asked for the capture then.
+      for (const warning of this.#warnings) note(`agsight: ${warning}`);
       throw error;
     } finally {
       lowerPriority();
@@ -180,13 +186,7 @@ export class Recording {
       clearInterval(housekeeping);
       command?.leave();
     }
-    if (command !== undefined && reason !== 'target-exit' && isAlive(command.pid)) {
-      const ignored =
-        grace === undefined ? '' : ` It did not end when told to: kill -KILL ${command.pid} ends it.`;
-      this.#warnings.push(
-        `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
-      );
-    }
+    if (reason !== 'target-exit') this.#tellWhoGoesOn(command, grace !== undefined);
     await this.#drain(writer);
     // Goes on while the rest is written; whoever closes the program waits for it.
     void this.#program.endProbes();
@@ -195,6 +195,15 @@ export class Recording {
     await delay(settleMs);
     await this.#drain(writer);
     return reason ?? 'target-exit';
+  }
+
+  /** Warns of a command that is left running. */
+  #tellWhoGoesOn(command: StoppedCommand | undefined, wasToldToEnd = false): void {
+    if (command === undefined || !isAlive(command.pid)) return;
+    const ignored = wasToldToEnd ? ` It did not end when told to: kill -KILL ${command.pid} ends it.` : '';
+    this.#warnings.push(
+      `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
+    );
   }
 
   /** Lets records gather that can be drained together, and probes meanwhile what cannot wait. */

@@ -1,6 +1,16 @@
 // capture.json: what a person, or a later command, wants to know of a capture without reading its evidence.
 
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { hostname, release } from 'node:os';
 import { join } from 'node:path';
 import type { BinaryReport } from '../elf/binary.js';
@@ -108,13 +118,38 @@ export function lostEvents(counters: Readonly<Record<string, number>>): number {
   return Object.entries(counters).reduce((sum, [name, value]) => (name === 'records' ? sum : sum + value), 0);
 }
 
-/** Writes capture.json whole or not at all. Errors: `disk-full`, `write-failed`. */
+/** What a summary may grow by in the course of a capture and still be told when the disk is full. */
+const reservedBytes = 64 << 10;
+
+/** Writes the first capture.json, with blanks at its end that keep room for the last one. Errors: as `writeSummary`. */
+export function reserveSummary(directory: string, summary: CaptureSummary): void {
+  write(directory, `${textOf(summary)}${' '.repeat(reservedBytes)}\n`);
+}
+
+/**
+ * Writes capture.json whole or not at all; on a full disk over the one that is there, as far as it has the room. Errors:
+ * `disk-full`, `write-failed`.
+ */
 export function writeSummary(directory: string, summary: CaptureSummary): void {
+  const text = textOf(summary);
+  try {
+    write(directory, text);
+  } catch (error) {
+    if (!overwrite(join(directory, 'capture.json'), Buffer.from(text))) throw error;
+  }
+}
+
+function textOf(summary: CaptureSummary): string {
+  return `${JSON.stringify(summary, null, 2)}\n`;
+}
+
+function write(directory: string, text: string): void {
   const file = join(directory, 'capture.json');
   try {
-    writeFileSync(`${file}.new`, `${JSON.stringify(summary, null, 2)}\n`, { mode: 0o600 });
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
     renameSync(`${file}.new`, file);
   } catch (cause) {
+    rmSync(`${file}.new`, { force: true });
     const code = systemErrorCode(cause);
     throw new AgsightError(code === 'ENOSPC' ? 'disk-full' : 'write-failed', `cannot be written: ${code}`, {
       file,
@@ -122,5 +157,22 @@ export function writeSummary(directory: string, summary: CaptureSummary): void {
       exitCode: ExitCode.incomplete,
       cause,
     });
+  }
+}
+
+/** Whether the bytes took the place of what is in `file`, which needs no new room. */
+function overwrite(file: string, bytes: Buffer): boolean {
+  try {
+    if (statSync(file).size < bytes.length) return false;
+    const descriptor = openSync(file, 'r+');
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+      ftruncateSync(descriptor, bytes.length);
+    } finally {
+      closeSync(descriptor);
+    }
+    return true;
+  } catch {
+    return false;
   }
 }

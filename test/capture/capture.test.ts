@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type CaptureOptions, capture } from '../../src/capture/capture.js';
 import type { EvidenceEvent, ExecEvent, ExitEvent, ForkEvent, TlsEvent } from '../../src/evidence/event.js';
 import { readEvidence } from '../../src/evidence/reader.js';
@@ -321,12 +321,36 @@ test('a full disk ends the capture, and what was whole stays readable', async ()
     await expect(
       capture(options({ target: { command: [generator, 'w16384,*1000'] }, output })),
     ).rejects.toMatchObject({ code: 'disk-full', exitCode: 3 });
+    const summary = JSON.parse(readFileSync(join(output, 'capture.json'), 'utf8'));
+    const frames = (await events(output)).length;
+    expect(summary).toMatchObject({ end_reason: 'disk-full', evidence: { frames } });
+    expect(readdirSync(output).sort()).toEqual(['capture.json', 'evidence']);
     const kept = (await events(output)).filter(isTls);
     expect(kept.length).toBeGreaterThan(10);
     for (const { offset, data } of kept) {
       expect(Buffer.from(data).equals(generatedBytes('send', offset, data.length))).toBe(true);
     }
   } finally {
+    execFileSync('umount', ['-l', disk]);
+  }
+});
+
+test('a command that goes on after the disk is full is named', async () => {
+  const disk = join(directory, 'disk');
+  mkdirSync(disk);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
+  const noted: string[] = [];
+  const error = vi.spyOn(console, 'error').mockImplementation((line: string) => void noted.push(line));
+  try {
+    const output = join(disk, 'bundle');
+    const target = { command: [generator, 'w16384,w1000000,w1000000,w1000000,s30000'] };
+    await expect(capture(options({ target, output }))).rejects.toMatchObject({ code: 'disk-full' });
+    const [, pid] = /^agsight: the command goes on, .*: process (\d+)\.$/m.exec(noted.join('\n')) ?? [];
+    process.kill(Number(pid), 'SIGKILL');
+    const { warnings, end_reason } = JSON.parse(readFileSync(join(output, 'capture.json'), 'utf8'));
+    expect([end_reason, warnings.at(-1)]).toEqual(['disk-full', expect.stringContaining(`process ${pid}`)]);
+  } finally {
+    error.mockRestore();
     execFileSync('umount', ['-l', disk]);
   }
 });
