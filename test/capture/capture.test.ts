@@ -256,12 +256,14 @@ test('a command that goes on after its capture is named', async () => {
 
 test('a command that does not end when told to is named', async () => {
   const stop = new AbortController();
-  setTimeout(() => stop.abort('SIGTERM'), 300);
-  const command = ['/bin/sh', '-c', 'trap "" TERM INT; exec sleep 30'];
+  const isDeaf = join(directory, 'is-deaf');
+  const ready = setInterval(() => existsSync(isDeaf) && stop.abort('SIGTERM'), 20);
+  const command = ['/bin/sh', '-c', `trap "" TERM INT; : > ${isDeaf}; exec sleep 30`];
   const summary = await capture(options({ target: { command }, stop: stop.signal }));
+  clearInterval(ready);
   const pid = Number(/process (\d+)/.exec(summary.warnings.at(-1) ?? '')?.[1]);
-  process.kill(pid, 'SIGKILL');
   expect(summary.warnings.at(-1)).toContain(`It did not end when told to: kill -KILL ${pid} ends it.`);
+  process.kill(pid, 'SIGKILL');
 }, 20_000);
 
 test('a program that was replaced on disk is recorded as it runs', async () => {
