@@ -187,7 +187,9 @@ export class Thread {
   /** The process that sends on the thread; another one after the first has ended resumes it. */
   #run(call: ResponsesCall, at: bigint): ProcessRun {
     const current = this.#runs.at(-1);
-    if (current !== undefined && (current.pid === call.pid || current.exit === undefined)) return current;
+    // What sends has not ended, whatever damaged evidence says.
+    if (current?.pid === call.pid) current.exit = undefined;
+    if (current !== undefined && current.exit === undefined) return current;
     const run: ProcessRun = { pid: call.pid, exit: undefined };
     this.#runs.push(run);
     if (current !== undefined) {
