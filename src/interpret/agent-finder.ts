@@ -58,19 +58,8 @@ export class AgentFinder {
   /** Takes the next event, in the order of the evidence. */
   push(event: EvidenceEvent): void {
     this.#process = this.#tree.push(event);
-    switch (event.kind) {
-      case 'tls':
-        this.#connections.push(event);
-        return;
-      case 'exit':
-        this.#connections.exit(event.pid, event.timeNs);
-        return;
-      case 'socket':
-        if (event.operation === 'close') this.#connections.closed(event);
-        this.#socket(event);
-        return;
-      default:
-    }
+    this.#connections.push(event);
+    if (event.kind === 'socket') this.#socket(event);
   }
 
   /** The numbers of the agents in a `ProcessTree`. Nothing may be pushed afterwards. */

@@ -1,7 +1,7 @@
 // All connections of a capture: which bytes of the evidence are whose. OpenSSL's pieces name their connection; what an
 // AEAD implementation sees is one direction each, put together by pairing.ts. Owns the contexts and their reuse.
 
-import type { SocketEvent, TlsEvent } from '../evidence/event.js';
+import type { EvidenceEvent, ExitEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
 import type { Close } from '../protocol/http1.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
@@ -42,8 +42,14 @@ export class Connections {
     this.#anomalies = anomalies;
   }
 
-  /** Takes the next event. Events come in the order of the evidence. */
-  push(event: TlsEvent): void {
+  /** Takes the next event, of which most kinds say nothing of connections. Events come in the order of the evidence. */
+  push(event: EvidenceEvent): void {
+    if (event.kind === 'tls') this.#tls(event);
+    else if (event.kind === 'socket' && event.operation === 'close') this.#closed(event);
+    else if (event.kind === 'exit') this.#exit(event);
+  }
+
+  #tls(event: TlsEvent): void {
     const isRecord = event.additionalData !== undefined;
     const key = isRecord ? `${event.connection} ${event.direction}` : `${event.connection}`;
     let channel = this.#channels.get(key);
@@ -55,7 +61,7 @@ export class Connections {
   }
 
   /** A socket was closed: what was under way on it, or on the TLS connection that it carried, ends. */
-  closed({ connection, carries, endedBy, endedNs, lastSentNs, errno, timeNs }: SocketEvent): void {
+  #closed({ connection, carries, endedBy, endedNs, lastSentNs, errno, timeNs }: SocketEvent): void {
     const isPlain = carries === 0n;
     // The end of a TLS connection is told within it, and a server that was told so may close before its client does.
     const byServer: Close = !isPlain ? 'unsure' : errno === 0 ? 'seen' : 'broken';
@@ -67,7 +73,7 @@ export class Connections {
   }
 
   /** The process is gone: what was under way on its connections ends. */
-  exit(pid: number, timeNs: bigint): void {
+  #exit({ pid, timeNs }: ExitEvent): void {
     for (const [key, channel] of this.#channels) {
       if (channel.pid !== pid) continue;
       channel.finish({ ended: true, timeNs });

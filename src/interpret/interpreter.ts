@@ -66,7 +66,7 @@ export class Interpreter {
         this.#connections.push(this.#inOrder(event));
         return;
       case 'socket':
-        if (event.operation === 'close') this.#connections.closed(this.#inOrder(event));
+        if (event.operation === 'close') this.#connections.push(this.#inOrder(event));
         return;
       case 'exec':
         this.#processes.exec(this.#inOrder(event));
@@ -165,7 +165,7 @@ export class Interpreter {
 
   #exit(event: ExitEvent): void {
     const exit = this.#processes.exit(event);
-    this.#connections.exit(event.pid, event.timeNs);
+    this.#connections.push(event);
     for (const rollout of this.#rollouts.values()) {
       for (const thread of rollout.threads) thread.exited(event.pid, exit);
     }

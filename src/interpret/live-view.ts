@@ -152,23 +152,17 @@ export class LiveView {
   }
 
   #look(event: Waiting): void {
-    if (event.kind === 'exit') {
-      this.#connections.exit(event.pid, event.timeNs);
-      this.#endAll(event.pid);
-      return;
-    }
-    if (event.kind === 'socket') {
-      this.#connections.closed(event);
-      return;
-    }
-    this.#waitingBytes -= event.data.length + eventBytes;
-    this.#seen.add(`${event.connection}`);
-    if (this.#seen.size > LIVE_LIMITS.connections) {
-      this.#endAll();
-      this.#seen = new Set();
-      this.#connections = this.#begin();
+    if (event.kind === 'tls') {
+      this.#waitingBytes -= event.data.length + eventBytes;
+      this.#seen.add(`${event.connection}`);
+      if (this.#seen.size > LIVE_LIMITS.connections) {
+        this.#endAll();
+        this.#seen = new Set();
+        this.#connections = this.#begin();
+      }
     }
     this.#connections.push(event);
+    if (event.kind === 'exit') this.#endAll(event.pid);
   }
 
   #begin(): Connections {

@@ -81,9 +81,7 @@ class ExchangeReader {
 
   push(event: EvidenceEvent): void {
     this.#startedMs ??= Number(event.timeNs / NS_PER_MS);
-    if (event.kind === 'tls') this.#connections.push(event);
-    if (event.kind === 'socket' && event.operation === 'close') this.#connections.closed(event);
-    if (event.kind === 'exit') this.#connections.exit(event.pid, event.timeNs);
+    this.#connections.push(event);
     this.#processes.push(event);
   }
 
