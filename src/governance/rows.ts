@@ -7,6 +7,7 @@ import type {
   ExecFailedEvent,
   ExitEvent,
   FileOpEvent,
+  FileRef,
   ForkEvent,
   PermOpEvent,
 } from '../evidence/event.js';
@@ -30,69 +31,38 @@ export class Rows {
   }
 
   fileAggregate({ event, cause, endNs, bytes, count, durationNs, offset }: FileAggregate): Row {
-    const path = this.#text(event.path);
-    const slash = path.lastIndexOf('/') + 1;
     return {
-      time: micros(event.timeNs),
-      start_time: micros(event.timeNs),
-      end_time: micros(endNs),
-      event_type: event.operation,
-      process_kname: event.comm,
-      pid: event.pid,
-      root_pid: event.rootPid,
-      syscall_thread: event.tid,
-      // As DeepFlow splits a path: the directory keeps its slash.
-      file_dir: path.slice(0, slash),
-      file_name: path.slice(slash),
-      file_type: event.fileType,
-      path_inferred: event.pathInferred ? 1 : 0,
+      ...common(event, event.operation, endNs),
+      ...this.#file(event),
       bytes,
       duration: micros(durationNs),
       offset,
       access_permission: event.mode ?? null,
       event_count: count,
-      errno: event.errno,
-      codex_thread_id: cause.threadId,
-      tool_call_id: cause.callId,
-      attribution: cause.by,
+      ...causeColumns(event.errno, cause),
     };
   }
 
   fileManagement(event: FileOpEvent, cause: Cause): Row {
-    const path = this.#text(event.path);
-    const slash = path.lastIndexOf('/') + 1;
     const target = event.target === undefined ? undefined : this.#text(event.target);
     // What a symbolic link says is not taken apart.
-    const targetSlash =
-      target !== undefined && event.operation !== 'symlink' ? target.lastIndexOf('/') + 1 : undefined;
+    const isPath = target !== undefined && event.operation !== 'symlink';
+    const [targetDir, targetName] = isPath ? splitPath(target) : [null, target ?? null];
     return {
-      time: micros(event.timeNs),
-      start_time: micros(event.timeNs),
-      end_time: micros(event.endNs),
-      event_type: event.operation,
-      process_kname: event.comm,
-      pid: event.pid,
-      root_pid: event.rootPid,
-      syscall_thread: event.tid,
-      file_dir: path.slice(0, slash),
-      file_name: path.slice(slash),
-      file_type: event.fileType,
-      path_inferred: event.pathInferred ? 1 : 0,
+      ...common(event, event.operation, event.endNs),
+      ...this.#file(event),
       bytes: 0,
       duration: micros(event.endNs - event.timeNs),
       // Of what has a length in it, where the file ends afterwards.
       offset: event.length ?? 0,
       access_permission: (event.operation === 'chmod' ? event.wantedMode : event.mode) ?? null,
       event_count: 1,
-      target_dir: targetSlash === undefined ? null : (target?.slice(0, targetSlash) ?? null),
-      target_name: target?.slice(targetSlash ?? 0) ?? null,
+      target_dir: targetDir,
+      target_name: targetName,
       target_uid: event.ownerUid ?? null,
       target_gid: event.ownerGid ?? null,
       target_mode: event.wantedMode ?? null,
-      errno: event.errno,
-      codex_thread_id: cause.threadId,
-      tool_call_id: cause.callId,
-      attribution: cause.by,
+      ...causeColumns(event.errno, cause),
     };
   }
 
@@ -150,9 +120,20 @@ export class Rows {
     };
   }
 
+  #file({ path, fileType, pathInferred }: FileRef) {
+    const [file_dir, file_name] = splitPath(this.#text(path));
+    return { file_dir, file_name, file_type: fileType, path_inferred: pathInferred ? 1 : 0 };
+  }
+
   #text(text: string): string {
     return text.length < shortestSecret ? text : this.#redactor.text(text);
   }
+}
+
+/** As DeepFlow splits a path: the directory keeps its slash. */
+function splitPath(path: string): [directory: string, name: string] {
+  const slash = path.lastIndexOf('/') + 1;
+  return [path.slice(0, slash), path.slice(slash)];
 }
 
 function micros(ns: bigint): number {
