@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunningEvent } from '../evidence/event.js';
 
 function readOrEmpty(path: string): Buffer {
   try {
@@ -67,22 +68,11 @@ export function codexHome(variables: ReadonlyMap<string, string>): string | unde
   return home === undefined || home === '' ? undefined : join(home, '.codex');
 }
 
+/** What the evidence holds of a process that runs, beside time and root. */
+export type ProcessDescription = Omit<RunningEvent, 'kind' | 'timeNs' | 'rootPid'>;
+
 /** What a process runs, and who started it; undefined when it has ended. `environment` holds the CODEX_ variables. */
-export function runningProcess(pid: number):
-  | {
-      pid: number;
-      tid: number;
-      comm: string;
-      parentPid: number;
-      uid: number;
-      gid: number;
-      cwd?: string;
-      execPath: string;
-      argv: string[];
-      argvMissing: number;
-      environment: Record<string, string>;
-    }
-  | undefined {
+export function runningProcess(pid: number): ProcessDescription | undefined {
   const execPath = executable(pid);
   const status = readOrEmpty(`/proc/${pid}/status`).toString('latin1');
   const numberOf = (name: string): number =>

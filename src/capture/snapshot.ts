@@ -5,7 +5,7 @@ import type { EventBase } from '../evidence/event.js';
 import type { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
 import { openSockets, waitingCalls } from './open-sockets.js';
-import { runningProcess } from './process.js';
+import { type ProcessDescription, runningProcess } from './process.js';
 import { type CaptureSummary, newTarget } from './summary.js';
 
 type Target = CaptureSummary['targets'][number];
@@ -48,7 +48,7 @@ export class Snapshot {
     return connected;
   }
 
-  #describe(process: NonNullable<ReturnType<typeof runningProcess>>, target: Target, rootPid: number): void {
+  #describe(process: ProcessDescription, target: Target, rootPid: number): void {
     this.#writer.append({ kind: 'running', ...this.#base, ...process, rootPid });
     const sockets = openSockets(target.pid);
     const connections = sockets.filter(({ isListener }) => !isListener);

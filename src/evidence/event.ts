@@ -38,8 +38,8 @@ export interface TlsEvent extends EventBase {
   additionalData?: Uint8Array;
 }
 
-export interface ForkEvent extends EventBase {
-  kind: 'fork';
+/** What is told of a process at each turn of its life. */
+interface LifecycleBase extends EventBase {
   parentPid: number;
   uid: number;
   gid: number;
@@ -47,13 +47,12 @@ export interface ForkEvent extends EventBase {
   cwd?: string;
 }
 
-export interface ExecEvent extends EventBase {
+export interface ForkEvent extends LifecycleBase {
+  kind: 'fork';
+}
+
+export interface ExecEvent extends LifecycleBase {
   kind: 'exec';
-  parentPid: number;
-  uid: number;
-  gid: number;
-  /** The working directory, where it is known. */
-  cwd?: string;
   execPath: string;
   /** Bytes decoded as UTF-8 with replacement; argument boundaries kept. */
   argv: string[];
@@ -68,13 +67,8 @@ export interface RunningEvent extends Omit<ExecEvent, 'kind'> {
   kind: 'running';
 }
 
-export interface ExitEvent extends EventBase {
+export interface ExitEvent extends LifecycleBase {
   kind: 'exit';
-  parentPid: number;
-  uid: number;
-  gid: number;
-  /** The working directory, where it is known. */
-  cwd?: string;
   /** Undefined when a signal ended the process. */
   exitCode?: number;
   signal?: number;

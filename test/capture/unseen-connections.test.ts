@@ -7,7 +7,7 @@ import { linkedTlsLibraries } from '../../src/elf/linked-libraries.js';
 import type { SocketEvent } from '../../src/evidence/event.js';
 import { tlsEvent } from '../evidence/bundle.js';
 import { requireThat } from '../support/requirements.js';
-import { execEvent } from '../support/wire.js';
+import { execEvent, socketEvent } from '../support/wire.js';
 
 const go: TlsLibrary = {
   library: 'crypto/tls',
@@ -28,24 +28,17 @@ const openssl: TlsLibrary = {
 
 /** A connection of this very process, whose program can be looked at. */
 function connection(changes: Partial<SocketEvent> = {}): SocketEvent {
-  return {
-    kind: 'socket',
+  return socketEvent(1n, {
     pid: process.pid,
     tid: process.pid,
-    comm: 'thread',
-    timeNs: 1n,
     rootPid: process.pid,
     operation: 'close',
     connection: 0n,
-    carries: 0n,
-    local: { address: '127.0.0.1', port: 50_000 },
-    remote: { address: '127.0.0.1', port: 443 },
     content: 'tls',
     sent: 600,
     received: 4000,
-    errno: 0,
     ...changes,
-  };
+  });
 }
 
 describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () => {
