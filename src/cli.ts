@@ -12,7 +12,7 @@ import { reduceCommand } from './commands/reduce.js';
 import { sessionMapCommand } from './commands/session-map.js';
 import { showCommand } from './commands/show.js';
 import { verifyCommand } from './commands/verify.js';
-import { AgsightError, ExitCode, systemErrorCode } from './errors.js';
+import { AgsightError, ExitCode, messageOf, systemErrorCode } from './errors.js';
 import { printError, setVerbosity } from './render/notes.js';
 import { version } from './version.js';
 
@@ -77,7 +77,7 @@ function report(error: unknown, options: GlobalOptions): void {
     printError(error, options.json === true);
     return;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (systemErrorCode(error) !== undefined) {
     printError(new AgsightError('system', message), options.json === true);
     return;

@@ -2,7 +2,7 @@
 // Knows the skeleton and the shim; knows nothing of targets, evidence or policy.
 
 import { readFileSync } from 'node:fs';
-import { AgsightError, systemErrorCode } from '../errors.js';
+import { AgsightError, messageOf, systemErrorCode } from '../errors.js';
 import {
   counterNames,
   cString,
@@ -87,7 +87,7 @@ function readSkeleton(name: SkeletonName): Skeleton {
 
 function loadFailure(error: unknown): AgsightError {
   const code = systemErrorCode(error);
-  const what = error instanceof Error ? error.message : String(error);
+  const what = messageOf(error);
   const remedy =
     code === 'EPERM' || code === 'EACCES'
       ? 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE'
@@ -129,7 +129,7 @@ export class KernelProgram {
       try {
         loaded = this.#load('agsight-files', ringBytes);
       } catch (error) {
-        this.operationsRefused = error instanceof Error ? error.message : String(error);
+        this.operationsRefused = messageOf(error);
       }
     } else {
       this.operationsRefused = 'not wanted';
@@ -294,7 +294,7 @@ export class KernelProgram {
       for (const link of links) this.#probeLinks.add(link);
       return links;
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
+      const what = messageOf(error);
       throw new AgsightError('attach', `cannot probe it: ${what}`, { file: name, cause: error });
     }
   }

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
 import { forEachRecord } from '../bpf/record.js';
-import { AgsightError } from '../errors.js';
+import { AgsightError, messageOf } from '../errors.js';
 import type { EventBase, RecordedSource } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
 import { note } from '../render/notes.js';
@@ -331,8 +331,6 @@ function closeInOrder(writer: EvidenceWriter, finish: () => void): void {
   try {
     finish();
   } catch (error) {
-    note(
-      `agsight: capture.json could not be written: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    note(`agsight: capture.json could not be written: ${messageOf(error)}`);
   }
 }

@@ -2,7 +2,7 @@
 // Format: System V ABI, chapters 4 and 5. Only what can run here: ELF64, little-endian, x86-64 and AArch64.
 
 import elfy from 'elfy';
-import { AgsightError } from '../errors.js';
+import { AgsightError, messageOf } from '../errors.js';
 import type { BinaryFile } from './file.js';
 
 const fileHeaderBytes = 64;
@@ -197,8 +197,6 @@ function guarded<T>(file: BinaryFile, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw file.damaged(
-      `the ELF headers make no sense: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw file.damaged(`the ELF headers make no sense: ${messageOf(error)}`);
   }
 }

@@ -1,7 +1,9 @@
 // Evidence events to and from the payload of a frame (proc-event.proto). Owns the mapping and nothing of
 // frames, files or checks between events. DeepFlow's fields are filled with DeepFlow's meaning, so that its
 // own readers find process, time and lifecycle in our frames.
+
 import protobuf, { type Writer } from 'protobufjs';
+import { messageOf } from '../errors.js';
 import type {
   Direction,
   EventBase,
@@ -79,7 +81,7 @@ export function decodeEvent(payload: Uint8Array): EvidenceEvent | UnknownEvent {
     // The one place where decoded bytes get their type: protobufjs has just enforced the schema.
     return fromWire(procEvent().decode(payload) as unknown as WireEvent);
   } catch (error) {
-    return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) };
+    return { kind: 'unknown', reason: messageOf(error) };
   }
 }
 

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { captureRequirements } from '../capture/host.js';
 import { inspectionCachePath } from '../capture/inspection-cache.js';
 import { defaultRingMib } from '../capture/ring.js';
-import { AgsightError } from '../errors.js';
+import { AgsightError, messageOf } from '../errors.js';
 import { type Trial, tryCapture, tryFentry } from './trial.js';
 
 export interface HostCheck {
@@ -128,7 +128,7 @@ function fentry(): HostCheck {
     tryFentry();
     return optional('fentry', true, '');
   } catch (error) {
-    return optional('fentry', false, error instanceof Error ? error.message : String(error));
+    return optional('fentry', false, messageOf(error));
   }
 }
 

@@ -1,6 +1,8 @@
 // Zstandard decompression in bounded memory. Owns the limits: the decoder underneath takes any window that a
 // frame asks for, up to 2 GiB. The format is RFC 8878, section 3.1.
+
 import { Decompress } from 'fzstd';
+import { messageOf } from '../errors.js';
 
 export const ZSTD_LIMITS = {
   /** Codex's own files need 2 MiB, `zstd -19` needs 8. */
@@ -41,7 +43,7 @@ export class ZstdStream {
         // The decoder keeps what it cannot use yet.
         this.#decoder.push(Uint8Array.from(bytes), bytes.length === 0);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         this.problem = bytes.length === 0 ? 'ends inside a frame' : `is damaged: ${why}`;
       }
     }

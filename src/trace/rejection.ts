@@ -1,7 +1,7 @@
 // Why a part of a bundle is refused, in two wordings: ours on one line, and the one of the reference
 // (`codex debug trace-reduce`), which may have several.
 
-import { systemErrorCode } from '../errors.js';
+import { messageOf, systemErrorCode } from '../errors.js';
 
 /**
  * A refused manifest, line, event or payload. `code` is stable and meant for scripts; `reference` is what
@@ -41,5 +41,5 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
 /** A failed system call in the words of the reference. */
 export function systemErrorText(error: unknown): string {
   const code = systemErrorCode(error) ?? '';
-  return SYSTEM_ERRORS[code] ?? (error instanceof Error ? error.message : String(error));
+  return SYSTEM_ERRORS[code] ?? messageOf(error);
 }
