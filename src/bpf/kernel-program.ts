@@ -1,8 +1,8 @@
 // The loaded kernel program: which probes it is on, which processes it follows, what it recorded and lost.
 // Knows the skeleton and the shim; knows nothing of targets, evidence or policy.
 
-import { readFileSync } from 'node:fs';
 import { AgsightError, messageOf, systemErrorCode } from '../errors.js';
+import { type AttachKind, LoadedObject, type ObjectName } from './loaded-object.js';
 import {
   counterNames,
   cString,
@@ -14,16 +14,6 @@ import {
   RecordType,
 } from './record.js';
 import { loadShim, type Shim, type ShimSession } from './shim.js';
-
-const uprobeMultiAttachType = 48;
-
-interface Skeleton {
-  maps: string[];
-  programs: string[];
-  attachTypePositions: number[];
-  instructions: string;
-  data: string;
-}
 
 /** A function to probe: where it is in its file, and the cookie that tells the kernel program what it is. */
 export interface Probe {
@@ -66,46 +56,18 @@ export interface ProcessLoss {
 const maxLosses = 16_384;
 const lossBytes = 16;
 
-/** `agsight-files` is the whole, `agsight` what every supported kernel takes. */
-type SkeletonName = 'agsight' | 'agsight-files';
-
-interface Loaded {
-  session: ShimSession;
-  maps: Map<string, number>;
-  programs: Map<string, number>;
-}
-
 export interface KernelProgramOptions {
-  attachKind?: 'uprobe_multi' | 'perf';
+  attachKind?: AttachKind;
   operations?: boolean;
 }
 
-function readSkeleton(name: SkeletonName): Skeleton {
-  const file = new URL(`skeleton/${name}-${process.arch}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8'));
-}
-
-function loadFailure(error: unknown): AgsightError {
-  const code = systemErrorCode(error);
-  const what = messageOf(error);
-  const remedy =
-    code === 'EPERM' || code === 'EACCES'
-      ? 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE'
-      : 'agsight needs Linux 5.17 or newer with BTF';
-  return new AgsightError('bpf-load', `the kernel refused the eBPF programs: ${what}`, {
-    remedy,
-    cause: error,
-  });
-}
-
 export class KernelProgram {
-  readonly attachKind: 'uprobe_multi' | 'perf';
+  readonly attachKind: AttachKind;
   /** Why operations on files, permissions and the network are not recorded; undefined when they are. */
   readonly operationsRefused: string | undefined;
   readonly #shim: Shim;
+  readonly #object: LoadedObject;
   readonly #session: ShimSession;
-  readonly #maps: Map<string, number>;
-  readonly #programs: Map<string, number>;
   readonly #probeLinks = new Set<number>();
   #probesEnded: Promise<unknown> = Promise.resolve();
   #operationLinks: number[] = [];
@@ -124,24 +86,23 @@ export class KernelProgram {
   constructor(ringBytes: number, options: KernelProgramOptions = {}) {
     this.#shim = loadShim();
     this.attachKind = options.attachKind ?? (this.#shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
-    let loaded: Loaded | undefined;
+    const load = (name: ObjectName) => new LoadedObject(this.#shim, name, ringBytes, this.attachKind);
+    let loaded: LoadedObject | undefined;
     if (options.operations === true) {
       try {
-        loaded = this.#load('agsight-files', ringBytes);
+        loaded = load('agsight-files');
       } catch (error) {
         this.operationsRefused = messageOf(error);
       }
     } else {
       this.operationsRefused = 'not wanted';
     }
-    loaded ??= this.#load('agsight', ringBytes);
-    this.#session = loaded.session;
-    this.#maps = loaded.maps;
-    this.#programs = loaded.programs;
-    this.#shim.openRing(this.#session, records, this.#map('ring'), ringBytes);
-    this.#shim.openRing(this.#session, notices, this.#map('notices'), noticesBytes);
+    this.#object = loaded ?? load('agsight');
+    this.#session = this.#object.session;
+    this.#shim.openRing(this.#session, records, this.#object.map('ring'), ringBytes);
+    this.#shim.openRing(this.#session, notices, this.#object.map('notices'), noticesBytes);
     const attach = (program: string, tracepoint: string): number =>
-      this.#shim.attachTracepoint(this.#session, this.#program(program), tracepoint);
+      this.#shim.attachTracepoint(this.#session, this.#object.program(program), tracepoint);
     if (this.operationsRefused === undefined) {
       // Before the exit of the process, so that its last reads and writes are told first.
       attach('on_socket_state', 'inet_sock_set_state');
@@ -161,26 +122,6 @@ export class KernelProgram {
     for (const event of ['fork', 'exec', 'exit']) attach(`on_${event}`, `sched_process_${event}`);
   }
 
-  #load(name: SkeletonName, ringBytes: number): Loaded {
-    const skeleton = readSkeleton(name);
-    const data = Buffer.from(skeleton.data, 'base64');
-    if (this.attachKind === 'uprobe_multi') {
-      for (const position of skeleton.attachTypePositions) data[position] = uprobeMultiAttachType;
-    }
-    const instructions = Buffer.from(skeleton.instructions, 'base64');
-    const maxEntries = Uint32Array.from(skeleton.maps, (map) => (map === 'ring' ? ringBytes : 0));
-    const indices = (names: string[]) => new Map(names.map((item, index) => [item, index]));
-    try {
-      return {
-        session: this.#shim.load(instructions, data, maxEntries, skeleton.programs.length),
-        maps: indices(skeleton.maps),
-        programs: indices(skeleton.programs),
-      };
-    } catch (error) {
-      throw loadFailure(error);
-    }
-  }
-
   #flags({ children = true, files = true }: FollowOptions): number {
     return (
       (children ? 0 : ProcessFlag.alone) |
@@ -194,18 +135,6 @@ export class KernelProgram {
     return this.operationsRefused === undefined;
   }
 
-  #map(name: string): number {
-    const index = this.#maps.get(name);
-    if (index === undefined) throw new Error(`the skeleton has no map ${name}`);
-    return index;
-  }
-
-  #program(name: string): number {
-    const index = this.#programs.get(name);
-    if (index === undefined) throw new Error(`the skeleton has no program ${name}`);
-    return index;
-  }
-
   /**
    * Records what `pid` does, and its children unless they are left out. `rootPid` is what its events name as their root.
    *
@@ -215,7 +144,7 @@ export class KernelProgram {
     try {
       this.#shim.setElement(
         this.#session,
-        this.#map('processes'),
+        this.#object.map('processes'),
         new Uint8Array(Uint32Array.of(pid).buffer),
         new Uint8Array(Uint32Array.of(rootPid, this.#flags(options)).buffer),
       );
@@ -243,7 +172,7 @@ export class KernelProgram {
       name.fill(0xff, 24, 24 + head.length);
       this.#shim.setElement(
         this.#session,
-        this.#map('names'),
+        this.#object.map('names'),
         new Uint8Array(Uint32Array.of(index).buffer),
         name,
       );
@@ -254,7 +183,7 @@ export class KernelProgram {
   unfollow(pid: number): void {
     this.#shim.deleteElement(
       this.#session,
-      this.#map('processes'),
+      this.#object.map('processes'),
       new Uint8Array(Uint32Array.of(pid).buffer),
     );
   }
@@ -275,7 +204,7 @@ export class KernelProgram {
         ? []
         : attachUprobes(
             this.#session,
-            this.#program(program),
+            this.#object.program(program),
             path,
             BigUint64Array.from(chosen, ({ offset }) => BigInt(offset)),
             BigUint64Array.from(chosen, ({ cookie }) => BigInt(cookie)),
@@ -319,7 +248,7 @@ export class KernelProgram {
     if (this.#operationLinks.length === 0) return;
     this.detach(this.#operationLinks);
     this.#operationLinks = [];
-    this.#shim.runProgram(this.#session, this.#program('report_threads'));
+    this.#shim.runProgram(this.#session, this.#object.program('report_threads'));
   }
 
   /** Settles when there is something to drain or to probe, or a second has passed; with false after `close`. */
@@ -363,7 +292,7 @@ export class KernelProgram {
 
   /** All counters of record.h by name, summed over the CPUs. */
   counters(): Record<string, number> {
-    const map = this.#map('counters');
+    const map = this.#object.map('counters');
     return Object.fromEntries(
       counterNames.map((name, index) => [name, this.#shim.readCounter(this.#session, map, index)]),
     );
@@ -372,7 +301,7 @@ export class KernelProgram {
   /** The counters of losses by process, without those that are zero. What the full map could not take is missing here. */
   losses(): ProcessLoss[] {
     const entries = Buffer.alloc(maxLosses * lossBytes);
-    const filled = this.#shim.readElements(this.#session, this.#map('losses'), 8, entries);
+    const filled = this.#shim.readElements(this.#session, this.#object.map('losses'), 8, entries);
     const byPid = new Map<number, Record<string, number>>();
     for (let at = 0; at < filled; at += lossBytes) {
       const pid = entries.readUInt32LE(at);
