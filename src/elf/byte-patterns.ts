@@ -122,13 +122,41 @@ const aarch64: readonly BytePattern[] = [
   ),
 ];
 
-export const bytePatterns: Readonly<Record<Arch, readonly BytePattern[]>> = { x86_64: x8664, aarch64 };
+/** The first bytes of a function, as a number: all patterns know them whole. */
+const startBytes = 3;
+
+function startOf(code: Buffer, at: number): number {
+  return (code[at] ?? 0) | ((code[at + 1] ?? 0) << 8) | ((code[at + 2] ?? 0) << 16);
+}
+
+function byStart(patterns: readonly BytePattern[]): ReadonlyMap<number, readonly BytePattern[]> {
+  const groups = new Map<number, BytePattern[]>();
+  for (const one of patterns) {
+    if (one.mask.subarray(0, startBytes).some((bits) => bits !== 0xff)) {
+      throw new RangeError(`a pattern of ${one.function} begins with what is left free`);
+    }
+    const start = startOf(one.bytes, 0);
+    groups.set(start, [...(groups.get(start) ?? []), one]);
+  }
+  return groups;
+}
+
+const patternsByStart: Readonly<Record<Arch, ReadonlyMap<number, readonly BytePattern[]>>> = {
+  x86_64: byStart(x8664),
+  aarch64: byStart(aarch64),
+};
+const none: readonly BytePattern[] = [];
 
 /** Most bytes that a pattern looks at. */
 export const maxPatternBytes = Math.max(...[...x8664, ...aarch64].map(({ bytes }) => bytes.length));
 
-/** Whether the code at `at` is what `pattern` says. */
-export function isPatternAt(code: Buffer, at: number, { bytes, mask }: BytePattern): boolean {
+/** The patterns that the code at `at` is what they say. */
+export function patternsAt(arch: Arch, code: Buffer, at: number): readonly BytePattern[] {
+  const candidates = patternsByStart[arch].get(startOf(code, at));
+  return candidates?.filter((candidate) => isPatternAt(code, at, candidate)) ?? none;
+}
+
+function isPatternAt(code: Buffer, at: number, { bytes, mask }: BytePattern): boolean {
   if (at + bytes.length > code.length) return false;
   for (let i = 0; i < bytes.length; i++) {
     if (((code[at + i] ?? 0) & (mask[i] ?? 0)) !== bytes[i]) return false;

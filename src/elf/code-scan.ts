@@ -2,7 +2,7 @@
 // instructions may refer to the anchor texts.
 
 import type { AddressMap } from './address-map.js';
-import { bytePatterns, isPatternAt, maxPatternBytes, type WantedFunction } from './byte-patterns.js';
+import { maxPatternBytes, patternsAt, type WantedFunction } from './byte-patterns.js';
 import type { FunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
 import type { Arch } from './headers.js';
@@ -38,8 +38,7 @@ export interface CodeScanInput {
 }
 
 export function scanCode(input: CodeScanInput): CodeScan {
-  const { file, map, machine, functions, texts, windowBytes = defaultWindowBytes } = input;
-  const patterns = bytePatterns[input.arch];
+  const { file, map, arch, machine, functions, texts, windowBytes = defaultWindowBytes } = input;
   const matches: Match[] = [];
   const users: number[] = [];
   let lookedAt = 0;
@@ -59,12 +58,11 @@ export function scanCode(input: CodeScanInput): CodeScan {
       const to = Math.min(before + windowBytes, filled);
       for (const startVaddr of functions.startsIn(vaddr + from, vaddr + to)) {
         const at = startVaddr - vaddr;
-        for (const pattern of patterns) {
-          if (!isPatternAt(code, at, pattern) || matches.length >= maxMatches) continue;
-          const { jumpAt, bytes } = pattern;
+        for (const { function: name, jumpAt, bytes } of patternsAt(arch, code, at)) {
+          if (matches.length >= maxMatches) break;
           const jump = jumpAt === undefined ? undefined : code.subarray(at + jumpAt, at + bytes.length);
           matches.push({
-            name: pattern.function,
+            name,
             vaddr: startVaddr,
             jumpsTo: jump && machine.branches(jump, startVaddr + (jumpAt ?? 0))[0]?.target,
             isJump: jump !== undefined,
