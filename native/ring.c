@@ -14,7 +14,6 @@ struct wait {
 	struct session *session;
 	napi_async_work work;
 	napi_deferred deferred;
-	int epoll_fd;
 	int timeout_ms;
 };
 
@@ -33,11 +32,10 @@ napi_value open_ring(napi_env env, napi_callback_info info)
 	error = kernel_ring_open(session->map_fds[map], size, &session->rings[which]);
 	if (error < 0)
 		return throw_errno(env, "map the ring", -error);
-	for (uint32_t i = 0; i <= which; i++) {
-		if (epoll_ctl(session->epoll_fds[i], EPOLL_CTL_ADD, session->map_fds[map],
-			      &(struct epoll_event){ .events = EPOLLIN }))
-			return throw_errno(env, "watch the ring", errno);
-	}
+	/* That records are there wakes nobody, as there are nearly always some; the kernel program tells when they are many. */
+	if (epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->map_fds[map],
+		      &(struct epoll_event){ .events = EPOLLIN | (which == 0 ? EPOLLET : 0) }))
+		return throw_errno(env, "watch the ring", errno);
 	return NULL;
 }
 
@@ -79,7 +77,7 @@ static void wait_in_thread(napi_env env, void *data)
 	struct epoll_event event;
 
 	(void)env;
-	epoll_wait(wait->epoll_fd, &event, 1, wait->timeout_ms);
+	epoll_wait(wait->session->epoll_fd, &event, 1, wait->timeout_ms);
 }
 
 static void finish_wait(napi_env env, napi_status status, void *data)
@@ -96,18 +94,19 @@ static void finish_wait(napi_env env, napi_status status, void *data)
 }
 
 /*
- * wait(session, which, milliseconds) → promise of whether the session is still open; settles when there are records or
- * notices (`which` 0), or notices (1), when the session is closed or the time has passed. One at a time. Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
+ * wait(session, milliseconds) → promise of whether the session is still open; settles when there are notices or the
+ * kernel program says that there are many records, when the session is closed or the time has passed. One at a time.
+ * Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
  */
 napi_value wait_for_ring(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[3], promise, name;
+	napi_value arguments[2], promise, name;
 	struct session *session;
-	uint32_t which, timeout_ms;
+	uint32_t timeout_ms;
 	struct wait *wait;
 
-	if (!get_arguments(env, info, arguments, 3) || !get_session(env, arguments[0], &session) ||
-	    !get_index(env, arguments[1], RINGS, &which) || !get_index(env, arguments[2], MAX_WAIT_MS + 1, &timeout_ms))
+	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], MAX_WAIT_MS + 1, &timeout_ms))
 		return NULL;
 	if (session->waiting)
 		return throw_errno(env, "wait for the ring", EBUSY);
@@ -115,7 +114,6 @@ napi_value wait_for_ring(napi_env env, napi_callback_info info)
 	if (!wait)
 		return throw_errno(env, "wait for the ring", ENOMEM);
 	wait->session = session;
-	wait->epoll_fd = session->epoll_fds[which];
 	wait->timeout_ms = (int)timeout_ms;
 	if (napi_create_promise(env, &wait->deferred, &promise) != napi_ok ||
 	    napi_create_string_utf8(env, "agsight:wait", NAPI_AUTO_LENGTH, &name) != napi_ok ||

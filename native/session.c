@@ -43,8 +43,7 @@ static void close_session(struct session *session)
 
 void free_session(struct session *session)
 {
-	for (int i = 0; i < RINGS; i++)
-		close(session->epoll_fds[i]);
+	close(session->epoll_fd);
 	close(session->wake_fd);
 	free(session);
 }
@@ -102,13 +101,11 @@ napi_value session_load(napi_env env, napi_callback_info info)
 	}
 	session->open = true;
 	session->wake_fd = eventfd(0, EFD_CLOEXEC);
-	error = session->wake_fd < 0 ? errno : 0;
-	for (int i = 0; i < RINGS; i++) {
-		session->epoll_fds[i] = epoll_create1(EPOLL_CLOEXEC);
-		if (error == 0 && epoll_ctl(session->epoll_fds[i], EPOLL_CTL_ADD, session->wake_fd,
-					    &(struct epoll_event){ .events = EPOLLIN }))
-			error = errno;
-	}
+	session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	error = session->wake_fd < 0 ? EMFILE : 0;
+	if (error == 0 && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->wake_fd,
+				    &(struct epoll_event){ .events = EPOLLIN }))
+		error = errno;
 	if (error != 0) {
 		close_session(session);
 		free_session(session);

@@ -23,8 +23,7 @@ struct session {
 	int link_count;
 	/* The records, and what announces programs and libraries. */
 	struct ring rings[RINGS];
-	/* Of both rings, and of the second alone. */
-	int epoll_fds[RINGS];
+	int epoll_fd;
 	int wake_fd;
 	bool open;
 	bool waiting;

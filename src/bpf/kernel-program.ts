@@ -31,13 +31,13 @@ export interface FollowOptions {
   files?: boolean;
 }
 
-/** A process may need probes. */
+/** A process may need probes, or was its own root and has ended. */
 export interface Notice {
   pid: number;
   rootPid: number;
   /** The kernel's name of the process at that time. */
   comm: string;
-  of: 'program' | 'library';
+  of: 'program' | 'library' | 'end';
   monotonicNs: bigint;
 }
 
@@ -45,6 +45,12 @@ export interface Notice {
 const records = 0;
 const notices = 1;
 const longestWaitMs = 1000;
+
+const noticeKinds = new Map<number, Notice['of']>([
+  [RecordType.program, 'program'],
+  [RecordType.library, 'library'],
+  [RecordType.end, 'end'],
+]);
 
 /** What was lost of one process, by reason. */
 export interface ProcessLoss {
@@ -251,14 +257,12 @@ export class KernelProgram {
     this.#shim.runProgram(this.#session, this.#object.program('report_threads'));
   }
 
-  /** Settles when there is something to drain or to probe, or a second has passed; with false after `close`. */
-  wait(): Promise<boolean> {
-    return this.#shim.wait(this.#session, records, longestWaitMs);
-  }
-
-  /** As `wait`, but records may go on waiting. */
-  waitForNotices(milliseconds: number): Promise<boolean> {
-    return this.#shim.wait(this.#session, notices, Math.min(milliseconds, longestWaitMs));
+  /**
+   * Settles when there are notices, when the records that wait have become many (one part of the ring in `muchOfRing`), or
+   * when so many milliseconds, at most 1000, have passed; with false after `close`.
+   */
+  wait(milliseconds = longestWaitMs): Promise<boolean> {
+    return this.#shim.wait(this.#session, Math.min(milliseconds, longestWaitMs));
   }
 
   /** Bytes of records that wait to be drained. */
@@ -271,7 +275,7 @@ export class KernelProgram {
     return this.#shim.drain(this.#session, records, buffer);
   }
 
-  /** The processes that have begun another program, or mapped a TLS library, since this was asked last. */
+  /** The processes that have begun another program, mapped a TLS library or ended as roots since this was asked last. */
   drainNotices(): Notice[] {
     const found: Notice[] = [];
     for (;;) {
@@ -283,7 +287,7 @@ export class KernelProgram {
           pid: this.#noticeBuffer.readUInt32LE(start + layout.pid),
           rootPid: this.#noticeBuffer.readUInt32LE(start + layout.rootPid),
           comm: cString(this.#noticeBuffer, start + layout.comm, layout.commBytes),
-          of: type === RecordType.library ? 'library' : 'program',
+          of: noticeKinds.get(type) ?? 'program',
           monotonicNs: this.#noticeBuffer.readBigUInt64LE(start + layout.time),
         });
       });

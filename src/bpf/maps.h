@@ -11,6 +11,8 @@
 #define SIGNAL_GROUP_EXIT 0x4
 #define CALL_CHUNKS (CALL_LIMIT_BYTES / CHUNK_BYTES + 1)
 #define MAX_VARIABLES 1024
+/* At each multiple of this part of the ring whoever drains it is woken, by the records of so many bytes: each is smaller. */
+#define WAKE_BYTES 0x10000
 
 struct process {
 	__u32 root_pid;
@@ -237,9 +239,14 @@ static __always_inline void announce(__u16 type, __u32 root_pid)
 	bpf_ringbuf_submit(notice, BPF_RB_FORCE_WAKEUP);
 }
 
+/* Hands the record over. Draining takes a CPU that others may want, so nobody is woken before there is much to drain. */
 static __always_inline void submit(void *record)
 {
-	bpf_ringbuf_submit(record, 0);
+	__u64 much = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / MUCH_OF_RING;
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	int is_due = waiting >= much && (waiting & (much - 1)) < WAKE_BYTES;
+
+	bpf_ringbuf_submit(record, is_due ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	add_one(COUNTER_RECORDS);
 }
 

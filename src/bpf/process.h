@@ -274,6 +274,8 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	else
 		record->status = BPF_CORE_READ(task, exit_code);
 	submit(record);
+	if (pid == root_pid)
+		announce(RECORD_END, root_pid);
 	return 0;
 }
 

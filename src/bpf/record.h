@@ -19,6 +19,8 @@
 #define ADDITIONAL_BYTES 16
 /* Of the ring that announces programs and libraries. */
 #define NOTICES_BYTES (256u << 10)
+/* One part of the ring of records in so many is much: worth draining at once. */
+#define MUCH_OF_RING 64
 /* Names of programs that are followed when they begin. */
 #define MAX_NAMES 8
 #define PATH_BYTES 256
@@ -44,9 +46,13 @@ enum record_type {
 	RECORD_CONTENT = 11,
 	/* A TCP connection begins or ends, or a process listens. */
 	RECORD_SOCKET = 12,
-	/* A process runs another program, or has mapped the code of a TLS library: headers only, in a ring of their own. */
+	/*
+	 * A process runs another program, or has mapped the code of a TLS library, or one that is its own root has ended:
+	 * headers only, in a ring of their own.
+	 */
 	RECORD_PROGRAM = 13,
 	RECORD_LIBRARY = 14,
+	RECORD_END = 15,
 };
 
 struct record_header {

@@ -16,6 +16,7 @@ export const RecordType = {
   socket: 12,
   program: 13,
   library: 14,
+  end: 15,
 } as const;
 
 export const TlsFlag = { receive: 0x1, overLimit: 0x2, unreadable: 0x4 } as const;
@@ -98,6 +99,9 @@ export const socketEndings = [undefined, 'here', 'there'] as const;
 /** How many names can be watched, and the size of the ring that announces programs and libraries. */
 export const maxNames = 8;
 export const noticesBytes = 256 << 10;
+
+/** One part of the ring of records in so many is much: whoever waits is woken for it. */
+export const muchOfRing = 64;
 
 /** Flags of a followed process. */
 export const ProcessFlag = { alone: 0x1, noFiles: 0x2, seesRings: 0x4 } as const;

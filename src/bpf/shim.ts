@@ -37,10 +37,10 @@ export interface Shim {
   /** Bytes that are in a ring, with those of records that are still being written. */
   pending(session: ShimSession, ring: number): number;
   /**
-   * Settles when there is something in a ring, or with 1 in that of the notices, or at the latest after `milliseconds`, of
-   * which there are at most 1000; with false when the session was closed. One at a time.
+   * Settles when there are notices, when records have become many, or at the latest after `milliseconds`, of which there
+   * are at most 1000; with false when the session was closed. One at a time.
    */
-  wait(session: ShimSession, ring: number, milliseconds: number): Promise<boolean>;
+  wait(session: ShimSession, milliseconds: number): Promise<boolean>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];
   hasUprobeMulti(): boolean;

@@ -58,9 +58,9 @@ export class Attachment {
     this.#attachedMs = performance.now();
   }
 
-  /** Probes what the kernel has announced since. */
-  attend(): void {
-    this.probes.attend(({ pid, comm }) => this.targets.admit(pid, comm));
+  /** Probes what the kernel has announced since. Returns whether a root has ended. */
+  attend(): boolean {
+    return this.probes.attend(({ pid, comm }) => this.targets.admit(pid, comm));
   }
 
   #probeIfAlive(pid: number): void {

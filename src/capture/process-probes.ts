@@ -128,10 +128,18 @@ export class ProcessProbes {
     }
   }
 
-  /** Probes what the kernel has announced since, of the processes that `admit` takes. */
-  attend(admit: (notice: Notice) => boolean): void {
+  /**
+   * Probes what the kernel has announced since, of the processes that `admit` takes. Returns whether it has announced the
+   * end of a root.
+   */
+  attend(admit: (notice: Notice) => boolean): boolean {
+    let hasEnded = false;
     for (const notice of this.#program.drainNotices()) {
       const { pid, of, rootPid, monotonicNs } = notice;
+      if (of === 'end') {
+        hasEnded = true;
+        continue;
+      }
       if (rootPid === pid && !admit(notice)) continue;
       const known = new Set(this.binaries);
       this.#probeSoon(pid, of);
@@ -141,6 +149,7 @@ export class ProcessProbes {
         binary.late = { pid, ms: Math.ceil(Number(waitedNs) / 1e6) };
       }
     }
+    return hasEnded;
   }
 
   #probeSoon(pid: number, of: 'program' | 'library'): void {

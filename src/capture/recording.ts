@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
-import { forEachRecord } from '../bpf/record.js';
+import { forEachRecord, muchOfRing } from '../bpf/record.js';
 import { AgsightError, messageOf } from '../errors.js';
 import type { EventBase, RecordedSource } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
@@ -31,12 +31,9 @@ import {
 import type { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
-// Draining a little after the first wake-up instead of at once takes a tenth of the CPU.
-const drainDelayMs = 10;
-// Until then much has come: a part of the ring. If not, more is waited for, and should this much come in each millisecond
-// from then on, the ring takes it.
-const muchOfRing = 1 / 64;
-const mostBytesPerMs = 800_000;
+// What is recorded waits in the ring for so long, unless it becomes much: draining takes a CPU that the targets may want,
+// and less of it the more is drained together. As much as this is lost when the capture is killed.
+const drainIntervalMs = 1000;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
@@ -172,12 +169,15 @@ export class Recording {
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
 
     try {
+      let dueMs = performance.now() + drainIntervalMs;
       while (!end.signal.aborted) {
-        await Promise.race([this.#program.wait(), ended]);
-        this.#attachment.attend();
-        if (this.#program.pending === 0 && !end.signal.aborted) continue;
-        await Promise.race([this.#gather(end.signal), ended]);
+        await Promise.race([this.#program.wait(Math.max(0, Math.ceil(dueMs - performance.now()))), ended]);
+        const hasEnded = this.#attachment.attend();
+        const isMuch = this.#program.pending * muchOfRing >= this.#options.ringBytes;
+        if (isMuch) this.#optimize();
+        else if (!hasEnded && performance.now() < dueMs) continue;
         await this.#drain(writer);
+        dueMs = performance.now() + drainIntervalMs;
         if (this.#targets.areOver) endFor('target-exit');
       }
     } finally {
@@ -204,25 +204,6 @@ export class Recording {
     this.#warnings.push(
       `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
     );
-  }
-
-  /** Lets records gather that can be drained together, and probes meanwhile what cannot wait. */
-  async #gather(end: AbortSignal): Promise<void> {
-    let until = performance.now() + drainDelayMs;
-    for (let hasWaited = false; ; ) {
-      const left = Math.ceil(until - performance.now());
-      if (left > 0) {
-        if (end.aborted || !(await this.#program.waitForNotices(left))) return;
-        if (!end.aborted) this.#attachment.attend();
-      } else {
-        const { ringBytes } = this.#options;
-        const isMuch = this.#program.pending > ringBytes * muchOfRing;
-        if (isMuch) this.#optimize();
-        if (hasWaited || isMuch) return;
-        hasWaited = true;
-        until += ringBytes / mostBytesPerMs;
-      }
-    }
   }
 
   /** Empties the ring, letting signals and timers through between two buffers. */

@@ -1,5 +1,5 @@
 // The evidence events as TypeScript sees them. Owns the shapes only: the wire format is proc-event.proto,
-// the mapping between the two is codec.ts.
+// the mapping between the two is event-encoder.ts and event-decoder.ts.
 
 /** Fields that every event has. Times are nanoseconds since the Unix epoch. */
 export interface EventBase {

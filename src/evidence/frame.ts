@@ -1,11 +1,11 @@
 // Frames: `u32le length, u32le crc32c(payload), payload`, back to back. Owns framing and the recognition of
-// damage. What a payload means is codec.ts, where the bytes come from is reader.ts.
+// damage. What a payload means is event-decoder.ts, where the bytes come from is reader.ts.
 import { crc32c } from './crc32c.js';
 
 /** The CRC-32C of `bytes[start, end)`. */
 export type Checksum = (bytes: Uint8Array, start: number, end: number) => number;
 
-const FRAME_HEADER_BYTES = 8;
+export const FRAME_HEADER_BYTES = 8;
 /** Largest payload. A length beyond it is damage, not data. */
 export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 

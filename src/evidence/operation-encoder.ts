@@ -1,6 +1,15 @@
 // Events on files, permissions and the network to the fields of ProcEvent. Everything that DeepFlow's own messages can
 // say stands there; OperationDetail has the rest. The way back is operation-decoder.ts.
-import type { EvidenceEvent, FileRef } from './event.js';
+import type {
+  EvidenceEvent,
+  ExecFailedEvent,
+  FileContentEvent,
+  FileIoEvent,
+  FileOpEvent,
+  FileRef,
+  PermOpEvent,
+} from './event.js';
+import type { MessageWriter } from './message-writer.js';
 import {
   FILE_OPS,
   FILE_TYPES,
@@ -9,9 +18,9 @@ import {
   type OperationEvent,
   PERM_OPS,
 } from './operation-names.js';
-import { toBytes, toUint64, type WireEvent, type WireOperation, ZERO } from './wire.js';
 
 const EventType = { io: 1, fileOp: 2, permOp: 3, procLifecycle: 4 } as const;
+const IO_READ = 1;
 const LIFECYCLE_EXEC = 2;
 const LARGEST_UINT32 = 0xffff_ffff;
 
@@ -28,149 +37,144 @@ export function isOperation(event: EvidenceEvent): event is OperationEvent {
   return kinds.has(event.kind);
 }
 
-export function wireOperation(event: OperationEvent): Partial<WireEvent> {
+/** Appends the fields of `event` but those that all events have. */
+export function writeOperation(writer: MessageWriter, event: OperationEvent): void {
   switch (event.kind) {
     case 'file-op':
-      return {
-        eventType: EventType.fileOp,
-        fileOpEventData: {
-          opType: Math.max(FILE_OPS.indexOf(event.operation), 0),
-          pid: event.pid,
-          uid: event.ownerUid ?? event.uid,
-          gid: event.ownerGid ?? event.gid,
-          mode: event.wantedMode ?? 0,
-          timestamp: toUint64(event.timeNs),
-          filename: toBytes(event.path),
-        },
-        operationDetail: {
-          ...detail(event.operation, event.errno),
-          ...fileDetail(event),
-          callerUid: event.uid,
-          callerGid: event.gid,
-          ...(event.target === undefined ? {} : { target: toBytes(event.target) }),
-          ...(event.flags === undefined ? {} : { flags: toUint64(event.flags) }),
-          ...(event.length === undefined ? {} : { length: toUint64(event.length) }),
-          ...(event.wantedMode === undefined ? {} : { wantedMode: event.wantedMode }),
-        },
-      };
-    case 'file-io': {
-      const slash = event.path.lastIndexOf('/') + 1;
-      return {
-        eventType: EventType.io,
-        ioEventData: {
-          bytesCount: Math.min(event.bytes, LARGEST_UINT32),
-          operation: event.operation === 'write' ? 0 : 1,
-          latency: toUint64(event.durationNs),
-          filename: toBytes(event.path.slice(slash)),
-          offBytes: toUint64(event.offset),
-          fileDir: toBytes(event.path.slice(0, slash)),
-          fileType: FILE_TYPES.indexOf(event.fileType),
-          accessPermission: event.mode ?? 0,
-        },
-        operationDetail: {
-          ...detail(event.operation, event.errno),
-          ...fileDetail(event),
-          eventCount: toUint64(event.count),
-          bytes: toUint64(event.bytes),
-        },
-      };
-    }
+      writeFileOp(writer, event);
+      break;
+    case 'file-io':
+      writeFileIo(writer, event);
+      break;
     case 'file-content':
-      return {
-        fileContent: {
-          path: toBytes(event.path),
-          inode: toUint64(event.inode),
-          device: event.device,
-          offset: toUint64(event.offset),
-          data: event.data,
-          missing: toUint64(event.missing),
-          readBack: event.source === 'file',
-        },
-      };
-    case 'perm-op': {
-      const [first = 0, second = 0] = event.ids;
-      const isPair = event.ids.length > 1;
-      return {
-        eventType: EventType.permOp,
-        permOpEventData: {
-          opType: Math.max(PERM_OPS.indexOf(event.operation), 0),
-          pid: event.pid,
-          oldUid: event.uid,
-          oldGid: event.gid,
-          // DeepFlow stores both arguments of setreuid and setregid here, whichever id they are of.
-          newUid: isPair || event.operation === 'setuid' ? first : 0,
-          newGid: isPair ? second : event.operation === 'setgid' ? first : 0,
-          timestamp: toUint64(event.timeNs),
-        },
-        operationDetail: {
-          ...detail(event.operation, event.errno),
-          ids: event.ids,
-          capabilities:
-            event.capabilities === undefined
-              ? []
-              : [
-                  toUint64(event.capabilities.effective),
-                  toUint64(event.capabilities.permitted),
-                  toUint64(event.capabilities.inheritable),
-                ],
-        },
-      };
+      writeFileContent(writer, event);
+      break;
+    case 'perm-op':
+      writePermOp(writer, event);
+      break;
+    case 'connect': {
+      const start = beginDetail(writer, 'connect', event.errno);
+      writer.uint32(18, event.family);
+      writer.text(19, event.address);
+      writer.uint32(20, event.port);
+      writer.end(start);
+      break;
     }
-    case 'connect':
-      return {
-        operationDetail: {
-          ...detail('connect', event.errno),
-          addressFamily: event.family,
-          address: toBytes(event.address),
-          port: event.port,
-        },
-      };
     case 'exec-failed':
-      return {
-        eventType: EventType.procLifecycle,
-        procLifecycleEventData: {
-          lifecycleType: LIFECYCLE_EXEC,
-          pid: event.pid,
-          parentPid: 0,
-          uid: event.uid,
-          gid: event.gid,
-          timestamp: toUint64(event.timeNs),
-          comm: toBytes(event.comm),
-          cmdline: toBytes(''),
-          execPath: toBytes(event.execPath),
-        },
-        processDetail: { argv: [], argvMissing: ZERO, environment: [], cwd: toBytes(event.cwd ?? '') },
-        operationDetail: detail('exec', event.errno),
-      };
+      writeExecFailed(writer, event);
+      break;
   }
 }
 
-function detail(operation: NonNullable<Operation>, errno: number): WireOperation {
-  return {
-    operation: OPERATIONS.indexOf(operation),
-    errno,
-    inode: ZERO,
-    device: 0,
-    fileType: 0,
-    pathInferred: false,
-    callerUid: 0,
-    callerGid: 0,
-    eventCount: ZERO,
-    bytes: ZERO,
-    ids: [],
-    capabilities: [],
-    addressFamily: 0,
-    address: [],
-    port: 0,
-  };
+function writeFileOp(writer: MessageWriter, event: FileOpEvent): void {
+  writer.uint32(7, EventType.fileOp);
+  const start = writer.begin(11);
+  writer.uint32(1, Math.max(FILE_OPS.indexOf(event.operation), 0));
+  writer.uint32(2, event.pid);
+  writer.uint32(3, event.ownerUid ?? event.uid);
+  writer.uint32(4, event.ownerGid ?? event.gid);
+  writer.uint32(5, event.wantedMode ?? 0);
+  writer.uint64(6, event.timeNs);
+  writer.text(7, event.path);
+  writer.end(start);
+
+  const detail = beginDetail(writer, event.operation, event.errno);
+  writeFileRef(writer, event);
+  if (event.target !== undefined) writer.presentText(8, event.target);
+  if (event.flags !== undefined) writer.presentUint64(9, event.flags);
+  if (event.length !== undefined) writer.presentUint64(10, event.length);
+  if (event.wantedMode !== undefined) writer.presentUint32(11, event.wantedMode);
+  writer.uint32(12, event.uid);
+  writer.uint32(13, event.gid);
+  writer.end(detail);
 }
 
-function fileDetail(event: FileRef) {
-  return {
-    inode: toUint64(event.inode),
-    device: event.device,
-    fileType: FILE_TYPES.indexOf(event.fileType),
-    pathInferred: event.pathInferred,
-    ...(event.mode === undefined ? {} : { mode: event.mode }),
-  };
+function writeFileIo(writer: MessageWriter, event: FileIoEvent): void {
+  const name = event.path.lastIndexOf('/') + 1;
+  writer.uint32(7, EventType.io);
+  const start = writer.begin(8);
+  writer.uint32(1, Math.min(event.bytes, LARGEST_UINT32));
+  writer.uint32(2, event.operation === 'write' ? 0 : IO_READ);
+  writer.uint64(3, event.durationNs);
+  writer.text(4, event.path.slice(name));
+  writer.uint64(5, event.offset);
+  writer.text(8, event.path.slice(0, name));
+  writer.uint32(9, FILE_TYPES.indexOf(event.fileType));
+  writer.uint32(10, event.mode ?? 0);
+  writer.end(start);
+
+  const detail = beginDetail(writer, event.operation, event.errno);
+  writeFileRef(writer, event);
+  writer.uint64(14, event.count);
+  writer.uint64(15, event.bytes);
+  writer.end(detail);
+}
+
+function writeFileContent(writer: MessageWriter, event: FileContentEvent): void {
+  const start = writer.begin(111);
+  writer.text(1, event.path);
+  writer.uint64(2, event.inode);
+  writer.uint32(3, event.device);
+  writer.uint64(4, event.offset);
+  writer.bytes(5, event.data);
+  writer.uint64(6, event.missing);
+  writer.uint32(7, Number(event.source === 'file'));
+  writer.end(start);
+}
+
+function writePermOp(writer: MessageWriter, event: PermOpEvent): void {
+  const [first = 0, second = 0] = event.ids;
+  const isPair = event.ids.length > 1;
+  writer.uint32(7, EventType.permOp);
+  const start = writer.begin(12);
+  writer.uint32(1, Math.max(PERM_OPS.indexOf(event.operation), 0));
+  writer.uint32(2, event.pid);
+  writer.uint32(3, event.uid);
+  writer.uint32(4, event.gid);
+  // DeepFlow stores both arguments of setreuid and setregid here, whichever id they are of.
+  writer.uint32(5, isPair || event.operation === 'setuid' ? first : 0);
+  writer.uint32(6, isPair ? second : event.operation === 'setgid' ? first : 0);
+  writer.uint64(7, event.timeNs);
+  writer.end(start);
+
+  const detail = beginDetail(writer, event.operation, event.errno);
+  writer.uint32s(16, event.ids);
+  if (event.capabilities !== undefined) {
+    const { effective, permitted, inheritable } = event.capabilities;
+    writer.uint64s(17, [effective, permitted, inheritable]);
+  }
+  writer.end(detail);
+}
+
+function writeExecFailed(writer: MessageWriter, event: ExecFailedEvent): void {
+  writer.uint32(7, EventType.procLifecycle);
+  const start = writer.begin(13);
+  writer.uint32(1, LIFECYCLE_EXEC);
+  writer.uint32(2, event.pid);
+  writer.uint32(4, event.uid);
+  writer.uint32(5, event.gid);
+  writer.uint64(6, event.timeNs);
+  writer.text(7, event.comm);
+  writer.text(9, event.execPath);
+  writer.end(start);
+
+  const process = writer.begin(101);
+  writer.text(6, event.cwd ?? '');
+  writer.end(process);
+  writer.end(beginDetail(writer, 'exec', event.errno));
+}
+
+function beginDetail(writer: MessageWriter, operation: NonNullable<Operation>, errno: number): number {
+  const start = writer.begin(110);
+  writer.uint32(1, OPERATIONS.indexOf(operation));
+  writer.uint32(2, errno);
+  return start;
+}
+
+function writeFileRef(writer: MessageWriter, file: FileRef): void {
+  writer.uint64(3, file.inode);
+  writer.uint32(4, file.device);
+  writer.uint32(5, FILE_TYPES.indexOf(file.fileType));
+  writer.uint32(6, Number(file.pathInferred));
+  if (file.mode !== undefined) writer.presentUint32(7, file.mode);
 }

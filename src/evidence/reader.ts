@@ -3,8 +3,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import { decodeEvent } from './codec.js';
 import type { EvidenceEvent } from './event.js';
+import { decodeEvent } from './event-decoder.js';
 import { FrameScanner, type ScanItem } from './frame.js';
 import { evidenceDirectory, listSegments, segmentName } from './segment.js';
 

@@ -1,29 +1,30 @@
 // Socket events to and from their part of a frame. Owns how addresses are told: bytes there, text here.
 
 import type { EventBase, SocketAddress, SocketEvent } from './event.js';
-import { type Bytes, toBigint, toCount, toUint64, type WireSocket } from './wire.js';
+import type { MessageWriter } from './message-writer.js';
+import { type Bytes, toBigint, toCount, type WireSocket } from './wire.js';
 
 const OPERATIONS = [undefined, 'listen', 'connect', 'accept', 'close', 'open'] as const;
 const CONTENTS = ['unknown', 'http', 'tls', 'served', 'other', 'none'] as const;
 const ENDINGS = [undefined, 'here', 'there'] as const;
 
-export function wireSocket(event: SocketEvent): WireSocket {
-  return {
-    operation: OPERATIONS.indexOf(event.operation),
-    connection: toUint64(event.connection),
-    carries: toUint64(event.carries),
-    localAddress: addressBytes(event.local.address),
-    localPort: event.local.port,
-    remoteAddress: addressBytes(event.remote.address),
-    remotePort: event.remote.port,
-    content: CONTENTS.indexOf(event.content),
-    sent: toUint64(event.sent),
-    received: toUint64(event.received),
-    endedBy: ENDINGS.indexOf(event.endedBy),
-    errno: event.errno,
-    endedNs: toUint64(event.endedNs ?? 0n),
-    lastSentNs: toUint64(event.lastSentNs ?? 0n),
-  };
+export function writeSocket(writer: MessageWriter, event: SocketEvent): void {
+  const start = writer.begin(112);
+  writer.uint32(1, OPERATIONS.indexOf(event.operation));
+  writer.uint64(2, event.connection);
+  writer.uint64(3, event.carries);
+  writer.bytes(4, addressBytes(event.local.address));
+  writer.uint32(5, event.local.port);
+  writer.bytes(6, addressBytes(event.remote.address));
+  writer.uint32(7, event.remote.port);
+  writer.uint32(8, CONTENTS.indexOf(event.content));
+  writer.uint64(9, event.sent);
+  writer.uint64(10, event.received);
+  writer.uint32(11, ENDINGS.indexOf(event.endedBy));
+  writer.uint32(12, event.errno);
+  writer.uint64(13, event.endedNs ?? 0n);
+  writer.uint64(14, event.lastSentNs ?? 0n);
+  writer.end(start);
 }
 
 /** @throws RangeError for a number that this version does not know */

@@ -2,8 +2,8 @@
 // the verdict. Checksums and checkpoints show damage and careless edits; they are no signature, so whoever
 // needs proof keeps the reported SHA-256 of the whole evidence somewhere else.
 import { createHash } from 'node:crypto';
-import { decodeEvent } from './codec.js';
 import type { CheckpointEvent, EvidenceEvent } from './event.js';
+import { decodeEvent } from './event-decoder.js';
 import { damageOf, type EvidenceAnomaly, noEnd, type SegmentItem, scanEvidence } from './reader.js';
 import { segmentName } from './segment.js';
 import { type StreamGap, StreamGaps } from './stream-gaps.js';

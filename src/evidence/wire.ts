@@ -1,5 +1,5 @@
-// The protobuf side of the evidence: the message types of proc-event.proto as protobufjs hands them over, and
-// the conversion of their scalars. What the fields mean is codec.ts.
+// What protobufjs reads from a frame: the message types of proc-event.proto as it hands them over, and
+// the conversion of their scalars. What the fields mean is event-decoder.ts.
 import { readFileSync } from 'node:fs';
 import protobuf, { type Type } from 'protobufjs';
 
@@ -178,19 +178,6 @@ export function procEvent(): Type {
   return procEventType;
 }
 
-/** Compiles what encodes, which is otherwise done when an event is the first of its kind: in the middle of a recording. */
-export function prepareEncoding(): void {
-  for (const type of procEvent().parent?.nestedArray ?? []) if (type instanceof protobuf.Type) type.setup();
-}
-
-/** The low 64 bits of `value`. */
-export function toUint64(value: bigint | number): Uint64 {
-  if (typeof value === 'number') {
-    return { low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0, unsigned: true };
-  }
-  return { low: Number(value & 0xffff_ffffn), high: Number((value >> 32n) & 0xffff_ffffn), unsigned: true };
-}
-
 export function toBigint({ low, high }: Uint64): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
@@ -200,10 +187,6 @@ export function toCount({ low, high }: Uint64): number {
   const value = (high >>> 0) * 2 ** 32 + (low >>> 0);
   if (!Number.isSafeInteger(value)) throw new RangeError(`number out of range: ${value}`);
   return value;
-}
-
-export function toBytes(text: string): Uint8Array {
-  return Buffer.from(text, 'utf8');
 }
 
 export function toText(bytes: Bytes): string {

@@ -4,13 +4,12 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import protobuf, { type Writer } from 'protobufjs';
 import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
-import { writeEvent } from './codec.js';
 import type { CaptureEndEvent, CheckpointEvent, EvidenceEvent } from './event.js';
-import { type Checksum, sealFrame, wholeFrames } from './frame.js';
+import { writeEvent } from './event-encoder.js';
+import { type Checksum, FRAME_HEADER_BYTES, sealFrame, wholeFrames } from './frame.js';
+import { MessageWriter } from './message-writer.js';
 import { evidenceDirectory, segmentName } from './segment.js';
-import { prepareEncoding } from './wire.js';
 
 /** What a capture records. Checkpoints and the end are the writer's own. */
 export type RecordedEvent = Exclude<EvidenceEvent, CheckpointEvent | CaptureEndEvent>;
@@ -46,7 +45,7 @@ export class EvidenceWriter {
   readonly #checkpointBytes: number;
   readonly #checksum: Checksum | undefined;
   readonly #hash = createHash('sha256');
-  readonly #batch: Writer = protobuf.Writer.create();
+  readonly #batch = new MessageWriter(BUFFER_BYTES);
   /** Bytes of the batch that the hash has taken in. */
   #hashed = 0;
   #segment = 1;
@@ -67,15 +66,13 @@ export class EvidenceWriter {
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
     this.#checkpointBytes = options.checkpointBytes ?? CHECKPOINT_BYTES;
     this.#checksum = options.checksum;
-    this.#batch.buf = Buffer.allocUnsafe(BUFFER_BYTES);
     this.#attempt(() => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
     this.#openSegment();
-    prepareEncoding();
   }
 
   /** Bytes of evidence so far, whether or not they have been flushed. */
   get bytes(): number {
-    return this.#earlierBytes + this.#written + this.#batch.pos;
+    return this.#earlierBytes + this.#written + this.#batch.at;
   }
 
   /** Frames so far, including checkpoints. */
@@ -89,7 +86,7 @@ export class EvidenceWriter {
     this.#appendFrame(event);
     this.#checkpointTimeNs ??= event.timeNs;
     if (this.bytes - this.#checkpointAtBytes >= this.#checkpointBytes) this.#appendCheckpoint();
-    if (this.#batch.pos >= BATCH_BYTES) this.#writeBatch(this.#batch.pos);
+    if (this.#batch.at >= BATCH_BYTES) this.#writeBatch(this.#batch.at);
   }
 
   /** Hands everything to the kernel, so that it survives the end of this process. */
@@ -97,7 +94,7 @@ export class EvidenceWriter {
     this.#refuseAfterFailure();
     const due = (this.#checkpointTimeNs ?? this.#lastTimeNs) + CHECKPOINT_INTERVAL_NS;
     if (this.#lastTimeNs >= due && this.bytes > this.#checkpointAtBytes) this.#appendCheckpoint();
-    this.#writeBatch(this.#batch.pos);
+    this.#writeBatch(this.#batch.at);
   }
 
   /** Writes the last checkpoint and the end frame, and waits until the disk has them. */
@@ -106,7 +103,7 @@ export class EvidenceWriter {
     this.#lastTimeNs = event.timeNs;
     this.#appendCheckpoint();
     this.#appendFrame(event);
-    this.#writeBatch(this.#batch.pos);
+    this.#writeBatch(this.#batch.at);
     this.#attempt(() => {
       if (this.#descriptor !== undefined) fdatasyncSync(this.#descriptor);
     });
@@ -117,7 +114,7 @@ export class EvidenceWriter {
   close(): void {
     if (this.#descriptor === undefined) return;
     try {
-      if (this.#failure === undefined) this.#writeBatch(this.#batch.pos);
+      if (this.#failure === undefined) this.#writeBatch(this.#batch.at);
     } finally {
       closeSync(this.#descriptor);
       this.#descriptor = undefined;
@@ -126,9 +123,9 @@ export class EvidenceWriter {
   }
 
   #appendCheckpoint(): void {
-    const { buf, pos } = this.#batch;
-    this.#hash.update(buf.subarray(this.#hashed, pos));
-    this.#hashed = pos;
+    const { buffer, at } = this.#batch;
+    this.#hash.update(buffer.subarray(this.#hashed, at));
+    this.#hashed = at;
     this.#checkpointTimeNs = this.#lastTimeNs;
     this.#appendFrame({
       kind: 'checkpoint',
@@ -146,19 +143,18 @@ export class EvidenceWriter {
 
   #appendFrame(event: EvidenceEvent): void {
     const batch = this.#batch;
-    const start = batch.pos;
+    const start = batch.at;
     try {
-      batch.fixed32(0).fixed32(0);
+      batch.at += FRAME_HEADER_BYTES;
       writeEvent(batch, event);
-      sealFrame(batch.buf, start, batch.pos, this.#checksum);
+      sealFrame(batch.buffer, start, batch.at, this.#checksum);
     } catch (error) {
-      batch.pos = start;
-      batch.states = null;
+      batch.at = start;
       throw error;
     }
     this.#lastTimeNs = event.timeNs;
     this.#framesInBatch++;
-    if (this.#written + batch.pos > this.#segmentBytes && this.#written + start > 0) this.#roll(start);
+    if (this.#written + batch.at > this.#segmentBytes && this.#written + start > 0) this.#roll(start);
   }
 
   /** Starts the next segment with the frame that begins at `border` of the batch. */
@@ -175,20 +171,20 @@ export class EvidenceWriter {
 
   /** Writes `batch[0, end)`, which ends at a frame border, and moves what follows to the front. */
   #writeBatch(end: number): void {
-    const { buf, pos } = this.#batch;
+    const { buffer, at } = this.#batch;
     if (end === 0) return;
-    if (this.#hashed < end) this.#hash.update(buf.subarray(this.#hashed, end));
+    if (this.#hashed < end) this.#hash.update(buffer.subarray(this.#hashed, end));
     let done = 0;
     try {
-      while (done < end) done += writeSync(this.#openDescriptor(), buf, done, end - done);
+      while (done < end) done += writeSync(this.#openDescriptor(), buffer, done, end - done);
     } catch (cause) {
-      throw this.#fail(cause, wholeFrames(buf, done));
+      throw this.#fail(cause, wholeFrames(buffer, done));
     }
-    buf.copyWithin(0, end, pos);
-    this.#batch.pos = pos - end;
+    buffer.copyWithin(0, end, at);
+    this.#batch.at = at - end;
     this.#hashed = 0;
     this.#written += end;
-    const left = wholeFrames(buf, this.#batch.pos).frames;
+    const left = wholeFrames(buffer, this.#batch.at).frames;
     this.#frames += this.#framesInBatch - left;
     this.#framesInBatch = left;
   }
@@ -224,7 +220,7 @@ export class EvidenceWriter {
     this.#written += whole.bytes;
     this.#frames += whole.frames;
     this.#framesInBatch = 0;
-    this.#batch.pos = 0;
+    this.#batch.at = 0;
     if (this.#descriptor !== undefined) {
       try {
         ftruncateSync(this.#descriptor, this.#written);

@@ -9,6 +9,7 @@ import {
   forEachRecord,
   layout,
   maxNames,
+  muchOfRing,
   noticesBytes,
   OperationFlag,
   operationNames,
@@ -79,9 +80,11 @@ int main(void) {
   FIELD("socket.local", socket_record, local);
   FIELD("socket.remote", socket_record, remote);
   VALUE("RECORD_SOCKET", RECORD_SOCKET); VALUE("RECORD_PROGRAM", RECORD_PROGRAM); VALUE("RECORD_LIBRARY", RECORD_LIBRARY);
+  VALUE("RECORD_END", RECORD_END);
   VALUE("LIBRARY_SOCKET", LIBRARY_SOCKET); VALUE("PROCESS_ALONE", PROCESS_ALONE); VALUE("PROCESS_NO_FILES", PROCESS_NO_FILES);
   VALUE("PROCESS_SEES_RINGS", PROCESS_SEES_RINGS);
   VALUE("MAX_NAMES", MAX_NAMES); VALUE("NOTICES_BYTES", NOTICES_BYTES);
+  VALUE("MUCH_OF_RING", MUCH_OF_RING);
   VALUE("SOCKET_LISTENS", SOCKET_LISTENS); VALUE("SOCKET_CONNECTED", SOCKET_CONNECTED);
   VALUE("SOCKET_ACCEPTED", SOCKET_ACCEPTED); VALUE("SOCKET_CLOSED", SOCKET_CLOSED);
   VALUE("SOCKET_CONTENT_UNKNOWN", SOCKET_CONTENT_UNKNOWN); VALUE("SOCKET_CONTENT_HTTP", SOCKET_CONTENT_HTTP);
@@ -178,6 +181,7 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     socket: fromC.RECORD_SOCKET,
     program: fromC.RECORD_PROGRAM,
     library: fromC.RECORD_LIBRARY,
+    end: fromC.RECORD_END,
   });
   expect(OperationFlag).toEqual({
     pathCut: fromC.OPERATION_PATH_CUT,
@@ -207,8 +211,9 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
     noFiles: fromC.PROCESS_NO_FILES,
     seesRings: fromC.PROCESS_SEES_RINGS,
   });
-  expect({ maxNames, noticesBytes }).toEqual({
+  expect({ maxNames, muchOfRing, noticesBytes }).toEqual({
     maxNames: fromC.MAX_NAMES,
+    muchOfRing: fromC.MUCH_OF_RING,
     noticesBytes: fromC.NOTICES_BYTES,
   });
   expect(socketOperations.indexOf('listen')).toBe(fromC.SOCKET_LISTENS);

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
-import { decodeEvent, encodeEvent } from '../../src/evidence/codec.js';
 import type { EvidenceEvent, ExecEvent } from '../../src/evidence/event.js';
+import { decodeEvent } from '../../src/evidence/event-decoder.js';
+import { encodeEvent } from '../../src/evidence/event-encoder.js';
 import { anyEvent } from './events.js';
 
 const exec: ExecEvent = {
