@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
  *
  * The programs on system calls: what a followed process does to files, permissions and the network, and what came
- * of it. The first thing that each does is to let unrelated processes go.
+ * of it. The first thing that each does is to let calls and processes go that are not followed.
  */
 #ifndef AGSIGHT_OPERATION_H
 #define AGSIGHT_OPERATION_H
@@ -143,26 +143,25 @@ static __noinline int read_arguments(const void *from, __u64 number, struct call
 SEC("raw_tp/sys_enter")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
+	__u64 number = ctx->args[1];
+	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
+
+	/* Half of all calls are waits, for which nobody is looked up. */
+	if ((number >= MAX_CALL && !(number & 0x40000000)) || !form->operation)
+		return 0;
+
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct process *process = bpf_map_lookup_elem(&processes, &pid);
-
-	if (!process)
-		return 0;
-
-	__u64 number = ctx->args[1];
 	struct call_arguments arguments;
 
-	if (number >= MAX_CALL && !(number & 0x40000000))
-		return 0;
-	if (!read_arguments((void *)ctx->args[0], number, &arguments))
+	if (!process || !read_arguments((void *)ctx->args[0], number, &arguments))
 		return 0;
 
-	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
 	__u32 socket_call = socket_call_enter(id, process, number, arguments.values);
 
 	library_call_enter(process, number, arguments.values);
-	if (!socket_call && (!form->operation || process->flags & PROCESS_NO_FILES))
+	if (!socket_call && (form->operation == CALL_SOCKET || process->flags & PROCESS_NO_FILES))
 		return 0;
 
 	struct thread *thread = find_thread(id, process->root_pid);

@@ -20,7 +20,7 @@
 /* Of the ring that announces programs and libraries. */
 #define NOTICES_BYTES (256u << 10)
 /* One part of the ring of records in so many is much: worth draining at once. */
-#define MUCH_OF_RING 64
+#define MUCH_OF_RING 16
 /* Names of programs that are followed when they begin. */
 #define MAX_NAMES 8
 #define PATH_BYTES 256

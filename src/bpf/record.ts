@@ -101,7 +101,7 @@ export const maxNames = 8;
 export const noticesBytes = 256 << 10;
 
 /** One part of the ring of records in so many is much: whoever waits is woken for it. */
-export const muchOfRing = 64;
+export const muchOfRing = 16;
 
 /** Flags of a followed process. */
 export const ProcessFlag = { alone: 0x1, noFiles: 0x2, seesRings: 0x4 } as const;

@@ -8,12 +8,14 @@
 
 #include "record.h"
 
-/* Followed calls that are no operation of their own; the numbers go on from enum operation. */
+/* Followed calls that are no operation of their own; the numbers go on from enum operation. Others have no entry. */
 enum {
 	/* Moves bytes from one file to another. */
 	CALL_COPY = 64,
 	CALL_CLOSE,
 	CALL_IO_URING,
+	/* Moves bytes over a socket, or accepts a connection: socket.h tells which. */
+	CALL_SOCKET,
 };
 
 /* Positions count from 1; 0 means that the call has no such argument. */
@@ -61,6 +63,14 @@ static const struct call_form call_forms[MAX_CALL] = {
 	CALL(275, 76) = { .operation = CALL_COPY, .descriptor = 3, .target = 1 }, /* splice */
 	CALL(3, 57) = { .operation = CALL_CLOSE, .descriptor = 1 }, /* close */
 	EVERY(426) = { .operation = CALL_IO_URING }, /* io_uring_enter */
+	CALL(43, 202) = { .operation = CALL_SOCKET }, /* accept */
+	CALL(288, 242) = { .operation = CALL_SOCKET }, /* accept4 */
+	CALL(44, 206) = { .operation = CALL_SOCKET }, /* sendto */
+	CALL(45, 207) = { .operation = CALL_SOCKET }, /* recvfrom */
+	CALL(46, 211) = { .operation = CALL_SOCKET }, /* sendmsg */
+	CALL(47, 212) = { .operation = CALL_SOCKET }, /* recvmsg */
+	CALL(307, 269) = { .operation = CALL_SOCKET }, /* sendmmsg */
+	CALL(299, 243) = { .operation = CALL_SOCKET }, /* recvmmsg */
 
 	ONLY_X86(2) = { .operation = OPERATION_OPEN, .path = 1, .values = 2 }, /* open */
 	ONLY_X86(85) = { .operation = OPERATION_OPEN, .path = 1 }, /* creat */

@@ -16,8 +16,12 @@ const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'agsight-everybody-'));
 const started: ChildProcess[] = [];
 
-afterAll(() => {
-  for (const child of started) child.kill('SIGKILL');
+afterAll(async () => {
+  for (const child of started) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
   rmSync(directory, { recursive: true, force: true });
 });
 
