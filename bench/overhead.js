@@ -1,10 +1,10 @@
-// What a capture costs: the program that is captured, beside bpftrace's and bcc's ways to see the same bytes and strace;
-// another program on the machine; a real Codex; and itself while nothing happens. All in turn, so that the machine's
-// mood hits all alike, and medians. Needs root, gcc, and of what is compared with what is installed: bpftrace,
-// bpfcc-tools with the headers of the kernel, strace (apt-get install bpftrace bpfcc-tools strace).
+// What a capture costs: the program that is captured, beside bpftrace and bcc's sslsniff, which record the same bytes, and
+// strace; another program on the machine; a real Codex; and itself while nothing happens. All in turn, so that the
+// machine's mood hits all alike, and medians. Needs root, gcc, and of what is compared with what is installed (apt-get
+// install bpftrace bpfcc-tools linux-headers-amd64 strace; headers of another kernel than the running one will do).
 // Usage: node bench/overhead.js [ROUNDS [calls] [others] [codex] [idle]]
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { constants, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,8 @@ import { KernelProgram } from '../dist/bpf/kernel-program.js';
 import { Cookie } from '../dist/bpf/record.js';
 import { inspectBinary } from '../dist/elf/binary.js';
 import { compareCodex } from './overhead-codex.js';
-import { agsight, buildLoad, costOf, isInstalled, median, readCost, run, straceOptions } from './tls-load.js';
+import { agsight, buildLoad, costOf, isInstalled, median, straceOptions } from './tls-load.js';
+import { bpftrace, costUnder, sslsniff } from './tracers.js';
 
 /** @typedef {import('./tls-load.js').Cost} Cost */
 
@@ -50,46 +51,6 @@ function freshLoad() {
   return copy;
 }
 
-/**
- * The load under a tracer that attaches to it from outside.
- *
- * @param {(pid: number, program: string) => string[]} tracer
- */
-async function costUnder(tracer) {
-  /** @type {import('node:child_process').ChildProcess | undefined} */
-  let process_;
-  let complaint = '';
-  let lost = 0;
-  const program = freshLoad();
-  const { stdout } = await run([program, 'wait', 'write', `${BYTES}`, `${CALLS}`], process.env, (pid) => {
-    const [file = '', ...args] = tracer(pid, program);
-    const env = { ...process.env, BPFTRACE_STRLEN: `${BYTES}` };
-    process_ = spawn(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    process_.stderr?.setEncoding('utf8').on('data', (text) => {
-      complaint += text;
-      for (const [, events] of text.matchAll(/[Ll]ost (\d+)/g)) lost += Number(events);
-    });
-    // The load waits for a probe; without a tracer none comes.
-    process_.once('exit', () => spawnSync('kill', [`${pid}`]));
-  });
-  process_?.kill('SIGINT');
-  const cost = readCost(stdout);
-  const lines = complaint
-    .trim()
-    .split('\n')
-    .filter((line) => !line.includes('RLIMIT_MEMLOCK'));
-  if (cost === undefined) {
-    const last = lines.at(-1) ?? '';
-    const isUncompiled = last.includes('Failed to compile BPF');
-    throw new Error(isUncompiled ? 'it needs the headers of the running kernel' : last);
-  }
-  return { ...cost, lost };
-}
-
-/** @param {string} program */
-const onWrite = (program) => `uprobe:${program}:SSL_write { @bytes[tid] = arg1; }
-uretprobe:${program}:SSL_write /@bytes[tid]/ { printf("%d %r\\n", pid, buf(@bytes[tid], retval)); delete(@bytes[tid]); }`;
-
 /** @param {string} work @param {number} [calls] */
 const loadOf = (work, calls = CALLS) => [freshLoad(), work, `${BYTES}`, `${calls}`];
 
@@ -100,22 +61,26 @@ const loadOf = (work, calls = CALLS) => [freshLoad(), work, `${BYTES}`, `${calls
  * @property {string} [program] what has to be installed
  */
 
-/** @type {Contestant[]} */
-const onCalls = [
+/**
+ * @param {string} name
+ * @param {import('./tracers.js').Tracer} tracer
+ * @returns {Contestant}
+ */
+function traced(name, tracer) {
+  const work = ['write', `${BYTES}`, `${CALLS}`];
+  return {
+    name,
+    program: tracer.program,
+    once: () => costUnder(tracer, freshLoad(), work, CALLS, directory),
+  };
+}
+
+/** @returns {Contestant[]} */
+const onCalls = () => [
   { name: 'bare', once: () => costOf(loadOf('write')) },
   { name: 'agsight', once: () => costOf(captured(loadOf('write'))) },
-  {
-    name: 'bpftrace',
-    program: 'bpftrace',
-    once: () =>
-      costUnder((pid, path) => ['bpftrace', '-q', '-o', '/dev/null', '-p', `${pid}`, '-e', onWrite(path)]),
-  },
-  {
-    name: 'bcc sslsniff',
-    program: 'sslsniff-bpfcc',
-    once: () =>
-      costUnder((pid, path) => ['sslsniff-bpfcc', '-p', `${pid}`, '--extra-lib', `openssl:${path}`]),
-  },
+  traced('bpftrace', bpftrace(BYTES)),
+  traced('bcc sslsniff', sslsniff(BYTES, directory)),
 ];
 
 /** @type {Contestant[]} */
@@ -180,7 +145,7 @@ async function compare(title, contestants) {
 }
 
 async function compareCalls() {
-  const added = await compare(`One SSL_write of ${BYTES} bytes`, onCalls);
+  const added = await compare(`One SSL_write of ${BYTES} bytes`, onCalls());
   const ratio = (added.get('agsight') ?? Number.NaN) / (added.get('bpftrace') ?? Number.NaN);
   console.log(
     `  agsight costs ${ratio.toFixed(2)} of the CPU that bpftrace does   goal: within ${GOAL_OF_BPFTRACE}\n`,

@@ -46,6 +46,13 @@ __attribute__((visibility("default"), noinline)) int SSL_write(void *ssl, const 
 	return count;
 }
 
+/* bcc's sslsniff refuses a program without it. */
+__attribute__((visibility("default"), noinline)) int SSL_read(void *ssl, void *bytes, int count)
+{
+	encrypt(ssl, bytes);
+	return count;
+}
+
 static unsigned long long now(void)
 {
 	struct timespec time;

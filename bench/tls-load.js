@@ -67,9 +67,9 @@ export function readCost(stdout) {
  * @param {NodeJS.ProcessEnv} [env]
  */
 export async function costOf(command, env) {
-  const { stdout, stderr } = await run(command, env);
+  const { status, stdout, stderr } = await run(command, env);
   const cost = readCost(stdout);
-  if (cost === undefined) {
+  if (cost === undefined || status !== 0) {
     throw new Error(`${command.slice(0, 2).join(' ')}: ${stderr.trim().slice(-300)}`);
   }
   return cost;
