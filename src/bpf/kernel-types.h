@@ -52,6 +52,13 @@ struct registers {
 #define RUST_ARG7(ctx) ((ctx)->x[6])
 #endif
 
+/* The number of a system call. */
+#if defined(__TARGET_ARCH_x86)
+#define CALL_NUMBER(x86, arm64) x86
+#elif defined(__TARGET_ARCH_arm64)
+#define CALL_NUMBER(x86, arm64) arm64
+#endif
+
 /* The registers at the entry of a system call, and whether a program of 32 bits, with numbers of its own, makes it. */
 #if defined(__TARGET_ARCH_x86)
 struct call_registers {
