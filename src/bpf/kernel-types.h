@@ -150,6 +150,7 @@ struct file {
 	struct path f_path;
 	struct inode *f_inode;
 	long long f_pos;
+	void *private_data;
 } RELOCATED;
 
 struct fdtable {

@@ -5,35 +5,20 @@
 #ifndef AGSIGHT_LIBRARY_H
 #define AGSIGHT_LIBRARY_H
 
-#include "socket.h"
+#include "descriptor.h"
+#include "maps.h"
 
 #define MAP_EXECUTABLE 0x4
-
-struct name___library {
-	const unsigned char *name;
-} RELOCATED;
-
-struct dentry___library {
-	struct name___library d_name;
-} RELOCATED;
-
-struct path___library {
-	struct dentry___library *dentry;
-} RELOCATED;
-
-struct file___library {
-	struct path___library f_path;
-} RELOCATED;
 
 /* mmap() begins. The loader maps a library's code long before the library is used. */
 static __always_inline void library_call_enter(struct process *process, __u32 number, const __u64 *arguments)
 {
-	struct file___library *file;
+	struct file *file;
 	char name[8] = {};
 
 	if (number != CALL_NUMBER(9, 222) || !(arguments[2] & MAP_EXECUTABLE) || (int)arguments[4] < 0)
 		return;
-	file = (void *)file_behind(arguments[4]);
+	file = file_of(arguments[4]);
 	if (!file || bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name)) < 6)
 		return;
 	if (name[0] != 'l' || name[1] != 'i' || name[2] != 'b')

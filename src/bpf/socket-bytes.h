@@ -71,7 +71,7 @@ struct listed_message {
 /* Returns whether the bytes are copied, or may be, when the call has returned. */
 static __noinline int socket_enter(__u64 id, struct movement *movement)
 {
-	struct sock___socket *sk = tcp_socket_of(movement->descriptor);
+	struct sock *sk = tcp_socket_of(movement->descriptor);
 	__u64 key = (__u64)sk;
 
 	if (!sk)

@@ -20,8 +20,8 @@
 #define STATE_CLOSING 11
 #define SHUT_BOTH 3
 
-static __always_inline struct socket_state *add_socket(struct sock___socket *sk, __u32 pid, __u32 root_pid,
-						       __u32 content, __u32 seen_from_start)
+static __always_inline struct socket_state *add_socket(struct sock *sk, __u32 pid, __u32 root_pid, __u32 content,
+						       __u32 seen_from_start)
 {
 	__u64 key = (__u64)sk;
 	struct socket_state state = {
@@ -41,7 +41,7 @@ static __always_inline struct socket_state *add_socket(struct sock___socket *sk,
 	return bpf_map_lookup_elem(&sockets, &key);
 }
 
-static __noinline int record_socket(struct sock___socket *sk, struct socket_state *state, __u32 operation)
+static __noinline int record_socket(struct sock *sk, struct socket_state *state, __u32 operation)
 {
 	if (!state)
 		return 0;
@@ -61,10 +61,10 @@ static __noinline int record_socket(struct sock___socket *sk, struct socket_stat
 	}
 	record->connection = state->id;
 	record->carries = state->carries;
-	record->sent = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_sent) -
-		       BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_retrans);
+	record->sent = BPF_CORE_READ((struct tcp_sock *)sk, bytes_sent) -
+		       BPF_CORE_READ((struct tcp_sock *)sk, bytes_retrans);
 	/* TCP counts the end of the stream as a byte. */
-	record->received = BPF_CORE_READ((struct tcp_sock___socket *)sk, bytes_received) - state->has_fin;
+	record->received = BPF_CORE_READ((struct tcp_sock *)sk, bytes_received) - state->has_fin;
 	record->operation = operation;
 	record->ended_by = state->ended_by;
 	record->end_time = state->end_time;
@@ -91,7 +91,7 @@ static __noinline int record_socket(struct sock___socket *sk, struct socket_stat
 /* A connection was accepted as `descriptor`. */
 static __always_inline void socket_accepted(__u64 id, __u32 root_pid, __u32 descriptor)
 {
-	struct sock___socket *sk = tcp_socket_of(descriptor);
+	struct sock *sk = tcp_socket_of(descriptor);
 	struct socket_state *state;
 
 	if (!sk)
@@ -107,7 +107,7 @@ static __always_inline void socket_accepted(__u64 id, __u32 root_pid, __u32 desc
 SEC("raw_tp/inet_sock_set_state")
 int on_socket_state(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sock___socket *sk = (void *)ctx->args[0];
+	struct sock *sk = (void *)ctx->args[0];
 	int before = (int)ctx->args[1], after = (int)ctx->args[2];
 	__u64 key = (__u64)sk;
 	struct socket_state *state;
@@ -175,7 +175,7 @@ int on_socket_state(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/tcp_destroy_sock")
 int on_socket_destroyed(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sock___socket *sk = (void *)ctx->args[0];
+	struct sock *sk = (void *)ctx->args[0];
 	__u64 key = (__u64)sk;
 	struct socket_state *state = bpf_map_lookup_elem(&sockets, &key);
 

@@ -5,6 +5,7 @@
 #ifndef AGSIGHT_TRANSFER_H
 #define AGSIGHT_TRANSFER_H
 
+#include "descriptor.h"
 #include "path.h"
 #include "system-call-table.h"
 #include "thread.h"
@@ -12,20 +13,7 @@
 /* Pieces of one write that are copied: 1024 buffers, or 17 MiB. User space reads the rest from the file. */
 #define CONTENT_PIECES 1100
 #define O_APPEND 02000
-#define S_IFMT 0170000
 #define S_IFREG 0100000
-
-static __always_inline struct file *file_of(__u32 descriptor)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	struct file *file = 0;
-
-	if (descriptor < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
-	return file;
-}
 
 /* rollout-….jsonl, as Codex names the files that it keeps its sessions in. */
 static __always_inline int is_rollout(struct file *file)
