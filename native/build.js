@@ -16,6 +16,7 @@ const sources = [
   'trial',
   'crc32c',
   'kernel',
+  'kernel-ring',
 ].map((name) => `native/${name}.c`);
 const shim = `${root}native/build/linux-${process.arch}.node`;
 const compiler = process.env.CC ?? 'cc';

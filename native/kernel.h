@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The system calls that the shim makes, without libbpf: load a light skeleton, attach programs, read and
- * write maps, consume the ring. Functions return a negative errno on failure.
+ * write maps. Functions return a negative errno on failure.
  */
 #ifndef AGSIGHT_KERNEL_H
 #define AGSIGHT_KERNEL_H
@@ -58,21 +58,5 @@ int kernel_map_delete(int map_fd, const void *key);
 int kernel_map_lookup(int map_fd, const void *key, void *value);
 /* The key after `key`, the first one for NULL; -ENOENT after the last. */
 int kernel_map_next_key(int map_fd, const void *key, void *next);
-
-struct ring {
-	volatile unsigned long *consumer_position;
-	volatile unsigned long *producer_position;
-	const uint8_t *data;
-	size_t size; /* of the data, a power of two */
-};
-
-int kernel_ring_open(int map_fd, size_t size, struct ring *ring);
-void kernel_ring_close(struct ring *ring);
-/*
- * Copies whole records into `buffer`, each as u32 length, u32 zero, then the record padded to 8 bytes, until
- * the ring is empty or the next record does not fit. Returns the bytes written.
- */
-size_t kernel_ring_pending(const struct ring *ring);
-size_t kernel_ring_drain(struct ring *ring, uint8_t *buffer, size_t capacity);
 
 #endif

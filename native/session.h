@@ -6,6 +6,7 @@
 #define AGSIGHT_SESSION_H
 
 #include "arguments.h"
+#include "kernel-ring.h"
 #include "kernel.h"
 
 #define MAX_LINKS 4096

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The N-API face of kernel.c: what JavaScript may call. No policy: which skeleton, which functions, which processes
- * and what a record means is decided in src/capture. Arguments are checked there too; here only so far that a wrong
- * one cannot crash Node.
+ * The N-API face of kernel.c and kernel-ring.c: what JavaScript may call. No policy: which skeleton, which functions,
+ * which processes and what a record means is decided in src/capture. Arguments are checked there too; here only so far
+ * that a wrong one cannot crash Node.
  */
 #include <node_api.h>
 #include <time.h>
