@@ -70,6 +70,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
     };
     if (commandPath !== undefined && 'command' in options.target) {
       attachment.probes.probeCommand(commandPath);
+      attachment.probes.inspectLikelyFiles();
       createBundleDirectory(options.output);
       const command = await startStopped(options.target.command);
       try {
@@ -81,6 +82,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
     }
     if ('agentEndpoints' in options.target) attachment.attachToEverybody();
     else attachment.attachToProcesses('pids' in options.target ? options.target.pids : []);
+    attachment.probes.inspectLikelyFiles();
     createBundleDirectory(options.output);
     return await record();
   } finally {

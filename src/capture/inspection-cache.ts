@@ -1,5 +1,5 @@
-// What was found in large programs, kept from one capture to the next, so that attaching to one that is known does not
-// wait for a search of its code. Owns the files below ~/.cache/agsight; a cache that cannot be used is none.
+// What was found in programs, kept from one capture to the next, so that attaching to one that is known does not wait for
+// a search of its code. Owns the files below ~/.cache/agsight; a cache that cannot be used is none.
 
 import { createHash } from 'node:crypto';
 import {

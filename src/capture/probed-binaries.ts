@@ -117,6 +117,15 @@ export class ProbedBinaries {
     return this.#reports.get(key);
   }
 
+  /** Looks into a file that may be probed later, which is remembered. What cannot be inspected is left to then. */
+  inspectAhead(path: string): void {
+    try {
+      inspectForProbes(path);
+    } catch (error) {
+      if (!isNotProbeable(error)) throw error;
+    }
+  }
+
   /**
    * Probes the TLS functions of the file at `path` unless that was done before. Returns undefined when
    * it has none that agsight knows.

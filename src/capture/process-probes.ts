@@ -5,6 +5,7 @@ import type { KernelProgram, Notice } from '../bpf/kernel-program.js';
 import { tlsVerdicts } from '../elf/tls-verdict.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { note } from '../render/notes.js';
+import { likelyFiles } from './likely-files.js';
 import {
   identity,
   isNotProbeable,
@@ -59,6 +60,11 @@ export class ProcessProbes {
   /** What could not be probed, a sentence each. */
   get warnings(): string[] {
     return [...this.#warnings];
+  }
+
+  /** Looks into what the targets are likely to use, so that probing it does not wait for that. */
+  inspectLikelyFiles(): void {
+    for (const path of likelyFiles()) this.#binaries.inspectAhead(path);
   }
 
   /** A command that does not run yet. One without known functions is recorded all the same: it may start an agent. */

@@ -34,6 +34,7 @@ const drainBufferBytes = 4 << 20;
 // What is recorded waits in the ring for so long, unless it becomes much: draining takes a CPU that the targets may want,
 // and less of it the more is drained together. As much as this is lost when the capture is killed.
 const drainIntervalMs = 1000;
+const recordsBetweenNotices = 64;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
@@ -55,6 +56,8 @@ export class Recording {
   readonly #buffer = Buffer.alloc(drainBufferBytes);
   #optimize = (): void => undefined;
   #lost = 0;
+  /** When the ring is drained although little is in it. */
+  #dueMs = 0;
   /** The command that is held, until it runs what it was started for. */
   #heldPid: number | undefined;
   /** Ranges of rollout files that were neither copied nor there to be read. */
@@ -169,15 +172,15 @@ export class Recording {
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
 
     try {
-      let dueMs = performance.now() + drainIntervalMs;
+      this.#dueMs = performance.now() + drainIntervalMs;
       while (!end.signal.aborted) {
-        await Promise.race([this.#program.wait(Math.max(0, Math.ceil(dueMs - performance.now()))), ended]);
-        const hasEnded = this.#attachment.attend();
+        const left = Math.max(0, Math.ceil(this.#dueMs - performance.now()));
+        await Promise.race([this.#program.wait(left), ended]);
+        this.#attend();
         const isMuch = this.#program.pending * muchOfRing >= this.#options.ringBytes;
         if (isMuch) this.#optimize();
-        else if (!hasEnded && performance.now() < dueMs) continue;
+        else if (performance.now() < this.#dueMs) continue;
         await this.#drain(writer);
-        dueMs = performance.now() + drainIntervalMs;
         if (this.#targets.areOver) endFor('target-exit');
       }
     } finally {
@@ -206,14 +209,25 @@ export class Recording {
     );
   }
 
+  /** Probes what the kernel has announced; what a root that has ended left in the ring is drained soon. */
+  #attend(): void {
+    if (this.#attachment.attend()) this.#dueMs = 0;
+  }
+
   /** Empties the ring, letting signals and timers through between two buffers. */
   async #drain(writer: EvidenceWriter): Promise<void> {
+    this.#dueMs = performance.now() + drainIntervalMs;
+    let taken = 0;
     for (;;) {
       const filled = this.#program.drain(this.#buffer);
       if (filled === 0) break;
       // Whoever is followed for its name was announced before its first record.
-      this.#attachment.attend();
-      forEachRecord(this.#buffer, filled, (start) => this.#take(start, writer));
+      this.#attend();
+      forEachRecord(this.#buffer, filled, (start) => {
+        this.#take(start, writer);
+        // A program that begins meanwhile does not wait with its first call.
+        if (++taken % recordsBetweenNotices === 0) this.#attend();
+      });
       if (filled < drainBufferBytes / 2) break;
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -25,6 +25,11 @@ const systemDirectories: Readonly<Record<Arch, readonly string[]>> = {
 };
 const commonDirectories = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib'];
 
+/** Where the loader looks for the libraries of a program, beside where that says itself. */
+export function libraryDirectories(arch: Arch): readonly string[] {
+  return [...systemDirectories[arch], ...commonDirectories];
+}
+
 /**
  * The files of libssl and GnuTLS that the program at `path` is linked to, also through other libraries.
  *
@@ -102,9 +107,7 @@ function originOf(path: string): string {
 function locate(name: string, directories: readonly string[], arch: Arch, root: string): Links | undefined {
   const candidates = name.includes('/')
     ? [name]
-    : [...directories, ...systemDirectories[arch], ...commonDirectories].map((directory) =>
-        join(directory, name),
-      );
+    : [...directories, ...libraryDirectories(arch)].map((directory) => join(directory, name));
   for (const candidate of candidates.map((path) => join(root, path))) {
     if (!existsSync(candidate)) continue;
     try {
