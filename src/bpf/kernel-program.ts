@@ -185,6 +185,24 @@ export class KernelProgram {
     }
   }
 
+  /** Programs and libraries in this file, known by its stat(2), are announced no more, unless a name is watched for. */
+  ignore({ dev, ino, size }: { dev: number; ino: number; size: number }): void {
+    const major = ((dev >>> 8) & 0xfff) | (Math.floor(dev / 2 ** 32) & ~0xfff);
+    const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+    const key = BigUint64Array.of(BigInt(ino), BigInt(size), BigInt(major * 2 ** 20 + minor));
+    try {
+      this.#shim.setElement(
+        this.#session,
+        this.#object.map('known_files'),
+        new Uint8Array(key.buffer),
+        new Uint8Array(4),
+      );
+    } catch (error) {
+      // Of more than the map holds each is announced every time.
+      if (systemErrorCode(error) !== 'E2BIG') throw error;
+    }
+  }
+
   /** Stops recording `pid`. */
   unfollow(pid: number): void {
     this.#shim.deleteElement(

@@ -189,6 +189,7 @@ struct task_struct {
 } RELOCATED;
 
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 } RELOCATED;
 

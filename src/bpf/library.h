@@ -6,6 +6,7 @@
 #define AGSIGHT_LIBRARY_H
 
 #include "descriptor.h"
+#include "known-file.h"
 #include "maps.h"
 
 #define MAP_EXECUTABLE 0x4
@@ -23,7 +24,9 @@ static __always_inline void library_call_enter(struct process *process, __u32 nu
 		return;
 	if (name[0] != 'l' || name[1] != 'i' || name[2] != 'b')
 		return;
-	if ((name[3] == 's' && name[4] == 's' && name[5] == 'l') || (name[3] == 'g' && name[4] == 'n' && name[5] == 'u' && name[6] == 't'))
+	if (!(name[3] == 's' && name[4] == 's' && name[5] == 'l') && !(name[3] == 'g' && name[4] == 'n' && name[5] == 'u' && name[6] == 't'))
+		return;
+	if (!is_known(file))
 		announce(RECORD_LIBRARY, process->root_pid);
 }
 

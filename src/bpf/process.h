@@ -5,6 +5,7 @@
 #ifndef AGSIGHT_PROCESS_H
 #define AGSIGHT_PROCESS_H
 
+#include "known-file.h"
 #include "maps.h"
 #include "path.h"
 
@@ -70,7 +71,7 @@ static __always_inline void fill_part(struct exec_part_record *record, struct wa
 		__u64 bounded = length;                                                              \
 		CLAMP(bounded, size);                                                                \
 		if (bpf_probe_read_user(record->data, bounded, (void *)(walk->start + walk->offset))) { \
-			bpf_ringbuf_discard(record, 0);                                              \
+			discard(record);                                                                    \
 			count(COUNTER_UNREADABLE);                                                   \
 			break;                                                                       \
 		}                                                                                    \
@@ -169,13 +170,16 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct linux_binprm *binary = (void *)ctx->args[2];
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct process *process = bpf_map_lookup_elem(&processes, &pid);
+	int is_new = !process;
 
-	if (!process)
+	if (is_new)
 		process = find_by_name(pid);
 	if (!process)
 		return 0;
 
-	announce(RECORD_PROGRAM, process->root_pid);
+	/* Whether it is followed for its name is still to be decided. */
+	if (is_new || !is_known(BPF_CORE_READ(binary, file)))
+		announce(RECORD_PROGRAM, process->root_pid);
 
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 exec_time = bpf_ktime_get_ns();

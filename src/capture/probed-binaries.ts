@@ -1,7 +1,8 @@
 // The files that carry probes: each once, however many processes run it. Decides which functions of a file
 // are probed and how; finding the functions is src/elf's work.
 
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie, tlsLibraries } from '../bpf/record.js';
 import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
@@ -76,10 +77,13 @@ function targetsOf(stack: TlsLibrary): Target[] {
   });
 }
 
-/** Device and inode, as `dev:ino`. */
+/** Device, inode and size: a program may be built anew into the file that it was in. */
 export function identity(path: string): string {
-  const { dev, ino } = statSync(path);
-  return `${dev}:${ino}`;
+  return identityOf(statSync(path));
+}
+
+function identityOf({ dev, ino, size }: Stats): string {
+  return `${dev}:${ino}:${size}`;
 }
 
 /**
@@ -98,12 +102,12 @@ export function inspectForProbes(path: string, held = path): BinaryReport {
 }
 
 export class ProbedBinaries {
-  readonly #program: Pick<KernelProgram, 'attach'>;
-  /** By device and inode: a path may be replaced, and one file may have many paths. */
+  readonly #program: Pick<KernelProgram, 'attach' | 'ignore'>;
+  /** By identity: a path may be replaced, and one file may have many paths. */
   readonly #examined = new Map<string, ProbedBinary | undefined>();
   readonly #reports = new Map<string, BinaryReport>();
 
-  constructor(program: Pick<KernelProgram, 'attach'>) {
+  constructor(program: Pick<KernelProgram, 'attach' | 'ignore'>) {
     this.#program = program;
   }
 
@@ -112,7 +116,7 @@ export class ProbedBinaries {
     return [...this.#examined.values()].filter((binary) => binary !== undefined);
   }
 
-  /** What was found in a file that was examined, by its device and inode: `dev:ino`. */
+  /** What was found in a file that was examined, by its identity. */
   reportOf(key: string): BinaryReport | undefined {
     return this.#reports.get(key);
   }
@@ -138,15 +142,16 @@ export class ProbedBinaries {
     try {
       // The path may lead through a process that ends meanwhile; the file stays.
       const held = `/proc/self/fd/${file}`;
-      const key = identity(held);
+      const stats = fstatSync(file);
+      const key = identityOf(stats);
       if (this.#examined.has(key)) return this.#examined.get(key);
-      this.#examined.set(key, undefined);
-      const report = inspectForProbes(path, held);
+      const report = this.#inspect(path, held, stats);
       // What goes wrong now may go well for the next process.
-      this.#examined.delete(key);
       const binary = this.#attach(held, file, name, report);
       this.#reports.set(key, report);
       this.#examined.set(key, binary);
+      // A program with probes is still announced: each process of it may keep its sessions elsewhere.
+      if (binary === undefined || sharedTlsLibrary.test(basename(name))) this.#program.ignore(stats);
       return binary;
     } finally {
       closeSync(file);
@@ -162,6 +167,16 @@ export class ProbedBinaries {
     const program = this.probe(path, name);
     const libraries = isKnown ? [] : linkedTlsLibraries(path).map((library) => this.probe(library));
     return [program, ...libraries].filter((binary) => binary !== undefined);
+  }
+
+  #inspect(path: string, held: string, stats: Stats): BinaryReport {
+    try {
+      return inspectForProbes(path, held);
+    } catch (error) {
+      this.#examined.set(identityOf(stats), undefined);
+      this.#program.ignore(stats);
+      throw error;
+    }
   }
 
   #attach(path: string, file: number, name: string, report: BinaryReport): ProbedBinary | undefined {

@@ -29,14 +29,14 @@ export interface UnseenProgram {
 
 interface Program {
   name: string;
-  /** Device and inode; undefined when the file could not be looked at. */
+  /** Of the file; undefined when it could not be looked at. */
   identity: string | undefined;
-  /** The TLS libraries that it has loaded and that are probed in every program, by device and inode. */
+  /** The TLS libraries that it has loaded and that are probed in every program, by identity. */
   libraries: string[];
 }
 
 interface KnownFiles {
-  /** What was found in a file, by its device and inode: `dev:ino`. */
+  /** What was found in a file, by its identity. */
   reportOf(identity: string): BinaryReport | undefined;
   /** The library that the process used for some milliseconds before it was probed; undefined when there is none. */
   lateIn(pid: number): { library: string; ms: number } | undefined;

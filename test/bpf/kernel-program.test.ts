@@ -1,8 +1,10 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { KernelProgram, type Probe } from '../../src/bpf/kernel-program.js';
-import { Cookie, forEachRecord, layout, RecordType } from '../../src/bpf/record.js';
+import { Cookie, forEachRecord, layout, muchOfRing, RecordType } from '../../src/bpf/record.js';
 import { loadShim } from '../../src/bpf/shim.js';
 import { inspectBinary } from '../../src/elf/binary.js';
 import { requireRoot, requireThat } from '../support/requirements.js';
@@ -160,6 +162,53 @@ test('processes that are not followed leave nothing in the ring', async () => {
     await run('w100,x0');
     expect(program.drain(Buffer.alloc(ringBytes))).toBe(0);
     expect(program.counters()).toMatchObject({ records: 0 });
+  } finally {
+    program.close();
+  }
+});
+
+test('records wake nobody before they are many, and then at once', async () => {
+  const program = new KernelProgram(ringBytes);
+  try {
+    program.attach(generator, probes());
+    program.follow(process.pid, process.pid);
+    await run('w100,x0');
+    program.drainNotices();
+    expect(program.pending).toBeGreaterThan(0);
+    let hasWoken = false;
+    const waiting = program.wait(1000).then(() => {
+      hasWoken = true;
+    });
+    await delay(200);
+    expect(hasWoken).toBe(false);
+    const startMs = performance.now();
+    const much = Math.ceil(ringBytes / muchOfRing / 16_384) + 1;
+    await Promise.all([run(Array.from({ length: much }, () => 'w16384').join()), waiting]);
+    expect(performance.now() - startMs).toBeLessThan(800);
+    expect(program.pending * muchOfRing).toBeGreaterThanOrEqual(ringBytes);
+  } finally {
+    program.close();
+  }
+});
+
+test('a program that is to be ignored is announced no more, and the end of a root is', async () => {
+  const program = new KernelProgram(ringBytes);
+  const announced = () => {
+    const { pid = 0 } = spawnSync('/bin/sh', ['-c', ':']);
+    const notices = program.drainNotices().filter((notice) => notice.pid === pid);
+    return notices.map(({ of }) => of);
+  };
+  try {
+    program.follow(process.pid, process.pid);
+    expect(announced()).toEqual(['program']);
+    program.ignore(statSync('/bin/sh'));
+    expect(announced()).toEqual([]);
+    const child = spawn('/bin/sh', ['-c', 'read x']);
+    program.follow(child.pid ?? 0, child.pid ?? 0);
+    child.stdin.end('\n');
+    await once(child, 'exit');
+    const ends = program.drainNotices().filter(({ of }) => of === 'end');
+    expect(ends).toMatchObject([{ pid: child.pid, rootPid: child.pid }]);
   } finally {
     program.close();
   }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -28,7 +28,7 @@ test('a file is probed although the path that led to it goes before that, as tho
     expect(existsSync(path)).toBe(true);
     return [];
   });
-  const binaries = new ProbedBinaries({ attach });
+  const binaries = new ProbedBinaries({ attach, ignore: vi.fn() });
   expect(binaries.probe(file, 'library')).toMatchObject({ path: 'library' });
   expect(attach).toHaveBeenCalledWith(expect.any(String), expect.any(Array), 'library');
 });
@@ -39,10 +39,24 @@ test('a file that could not be probed is tried again for the next process, one t
     .mockImplementationOnce(() => {
       throw new AgsightError('attach', 'cannot probe it');
     });
-  const binaries = new ProbedBinaries({ attach });
+  const ignore = vi.fn();
+  const binaries = new ProbedBinaries({ attach, ignore });
   expect(() => binaries.probe(file)).toThrow('cannot probe it');
   const first = binaries.probe(file);
   expect(first?.probes.length).toBeGreaterThan(0);
   expect(binaries.probe(file)).toBe(first);
   expect(attach).toHaveBeenCalledTimes(2);
+  expect(ignore).not.toHaveBeenCalled();
+});
+
+test('what has no functions to probe, or is no program, is heard of no more', () => {
+  const ignore = vi.fn();
+  const binaries = new ProbedBinaries({ attach: vi.fn(), ignore });
+  const script = join(directory, 'script');
+  writeFileSync(script, '#!/bin/sh\n');
+  expect(() => binaries.probe(script)).toThrow(AgsightError);
+  expect(binaries.probe(script)).toBeUndefined();
+  expect(binaries.probe('/bin/sh')).toBeUndefined();
+  const files = ignore.mock.calls.map(([{ ino }]) => ino);
+  expect(files).toEqual([statSync(script).ino, statSync('/bin/sh').ino]);
 });

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { identity } from '../../src/capture/probed-binaries.js';
 import { UnseenConnections } from '../../src/capture/unseen-connections.js';
@@ -42,8 +42,7 @@ function connection(changes: Partial<SocketEvent> = {}): SocketEvent {
 }
 
 describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () => {
-  const { dev, ino } = statSync(process.execPath);
-  const own = `${dev}:${ino}`;
+  const own = identity(process.execPath);
   const report = inspectBinary(process.execPath, { order: ['symbol'] });
 
   function watch(
