@@ -15,11 +15,13 @@ struct registers {
 #define ARG2(ctx) ((ctx)->si)
 #define ARG3(ctx) ((ctx)->dx)
 #define ARG4(ctx) ((ctx)->cx)
-/* Arguments 7 to 10, above the return address. */
+/* Arguments from the seventh on, above the return address. */
 #define ARG7(ctx) stack_word((ctx)->sp + 8)
 #define ARG8(ctx) stack_word((ctx)->sp + 16)
 #define ARG9(ctx) stack_word((ctx)->sp + 24)
 #define ARG10(ctx) stack_word((ctx)->sp + 32)
+#define ARG12(ctx) stack_word((ctx)->sp + 48)
+#define ARG13(ctx) stack_word((ctx)->sp + 56)
 #define RETURN_VALUE(ctx) ((ctx)->ax)
 /* Where a Rust function that returns more than two words is to put it; its arguments come after that. */
 #define RUST_RESULT(ctx) ((ctx)->di)
@@ -42,6 +44,8 @@ struct registers {
 #define ARG8(ctx) ((ctx)->x[7])
 #define ARG9(ctx) stack_word((ctx)->sp)
 #define ARG10(ctx) stack_word((ctx)->sp + 8)
+#define ARG12(ctx) stack_word((ctx)->sp + 24)
+#define ARG13(ctx) stack_word((ctx)->sp + 32)
 #define RETURN_VALUE(ctx) ((ctx)->x[0])
 #define RUST_RESULT(ctx) ((ctx)->x[8])
 #define RUST_ARG1(ctx) ((ctx)->x[0])

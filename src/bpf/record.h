@@ -271,6 +271,8 @@ struct socket_record {
 #define COOKIE_AEAD 0x8
 /* With COOKIE_AEAD: one of ring's functions instead, which take and return things as Rust does. */
 #define COOKIE_RING 0x10
+/* With COOKIE_AEAD: EVP_AEAD_CTX_seal_scatter, which puts the tag elsewhere. It and EVP_AEAD_CTX_seal do not call each other. */
+#define COOKIE_SCATTER 0x20
 #define COOKIE_LIBRARY_SHIFT 8
 /* Not of a probe: bytes that went over a socket as they are. */
 #define LIBRARY_SOCKET 255

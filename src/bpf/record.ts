@@ -27,6 +27,7 @@ export const Cookie = {
   handshake: 0x4,
   aead: 0x8,
   ring: 0x10,
+  scatter: 0x20,
   libraryShift: 8,
 } as const;
 

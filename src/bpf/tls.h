@@ -241,6 +241,11 @@ static __always_inline int tls_enter(struct registers *ctx)
 	call->position = 0;
 	if (cookie & COOKIE_RING) {
 		sealed = ring_call(ctx, call);
+	} else if (cookie & COOKIE_SCATTER) {
+		call->buffer = ARG8(ctx);
+		sealed = ARG9(ctx);
+		call->additional = ARG12(ctx);
+		call->additional_length = ARG13(ctx);
 	} else if (cookie & COOKIE_AEAD) {
 		call->additional = ARG9(ctx);
 		call->additional_length = ARG10(ctx);

@@ -90,17 +90,18 @@ interface SeenRecord {
   right: boolean;
 }
 
-/** What passes through AEAD functions of the generator, by their names, while it runs `script`. */
-async function sealedAndOpened(names: readonly [string, string], flags: number, script: string) {
+/** What passes through AEAD functions of the generator, by their names with flags, while it runs `script`. */
+async function sealedAndOpened(functions: Readonly<Record<string, number>>, script: string) {
   const symbols = execFileSync('nm', [generator], { encoding: 'utf8' });
-  const probeOf = (name: string, direction: number, atReturn: boolean): Probe => {
+  const probes = Object.entries(functions).map(([name, flags]): Probe => {
     const address = new RegExp(`^([0-9a-f]+) T ${name}$`, 'm').exec(symbols)?.[1] ?? '';
-    return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags | direction, atReturn };
-  };
+    const atReturn = (flags & Cookie.receive) !== 0;
+    return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags, atReturn };
+  });
   const program = new KernelProgram(ringBytes);
   try {
     program.follow(process.pid, process.pid);
-    program.attach(generator, [probeOf(names[0], 0, false), probeOf(names[1], Cookie.receive, true)]);
+    program.attach(generator, probes);
     await run(script);
     const buffer = Buffer.alloc(ringBytes);
     const seen: SeenRecord[] = [];
@@ -129,19 +130,28 @@ async function sealedAndOpened(names: readonly [string, string], flags: number, 
 }
 
 test('what an AEAD seals is read before the call and what it opens after it, with the additional data', async () => {
-  const seen = await sealedAndOpened(['EVP_AEAD_CTX_seal', 'EVP_AEAD_CTX_open'], 0, 'a16400,A100');
+  const functions = {
+    EVP_AEAD_CTX_seal: 0,
+    EVP_AEAD_CTX_open: Cookie.receive,
+    EVP_AEAD_CTX_seal_scatter: Cookie.scatter,
+  };
+  const seen = await sealedAndOpened(functions, 'a16400,A100,t16384');
   const tls13 = { offset: 0n, length: 16400, additional: '1703031234', right: true };
   const tls12 = { offset: 16400n, length: 100, additional: '17030312340506071703035678', right: true };
+  const scattered = { ...tls12, offset: 16500n, length: 16384 };
   expect(seen).toEqual([
     { receive: false, ...tls13 },
     { receive: true, ...tls13 },
     { receive: false, ...tls12 },
     { receive: true, ...tls12 },
+    { receive: false, ...scattered },
+    { receive: true, ...scattered },
   ]);
 });
 
 test("ring's functions are read as Rust calls them, and what fails to open is not", async () => {
-  const seen = await sealedAndOpened(['aes_gcm_seal', 'aes_gcm_open'], Cookie.ring, 'g16400,g1');
+  const functions = { aes_gcm_seal: Cookie.ring, aes_gcm_open: Cookie.ring | Cookie.receive };
+  const seen = await sealedAndOpened(functions, 'g16400,g1');
   const first = { offset: 0n, length: 16400, additional: '1703031234', right: true };
   const second = { offset: 16400n, length: 1, additional: '1703031234', right: true };
   expect(seen).toEqual([

@@ -10,6 +10,7 @@
  *   h      SSL_do_handshake                 u<n>  SSL_write_ex from memory that is not resident
  *   a<n>   EVP_AEAD_CTX_seal of n bytes in place, then EVP_AEAD_CTX_open of what came of it
  *   A<n>   the same with TLS 1.2's additional data
+ *   t<n>   as A<n>, sealed by EVP_AEAD_CTX_seal_scatter
  *   g<n>   as a<n>, with functions that take and return things as ring's do, then an opening that fails
  *   x<n>   fork a child that exits with n   k     fork a child that is killed by SIGKILL
  *   e      run /bin/true                    s<n>  sleep n milliseconds
@@ -118,6 +119,24 @@ EXPORTED int EVP_AEAD_CTX_seal(const void *context, unsigned char *out, size_t *
 	return 1;
 }
 
+EXPORTED int EVP_AEAD_CTX_seal_scatter(const void *context, unsigned char *out, unsigned char *out_tag,
+				       size_t *out_tag_length, size_t max_out_tag_length, const unsigned char *nonce,
+				       size_t nonce_length, const unsigned char *in, size_t in_length,
+				       const unsigned char *extra, size_t extra_length,
+				       const unsigned char *additional, size_t additional_length)
+{
+	struct connection *connection = (struct connection *)context;
+
+	(void)nonce, (void)nonce_length, (void)extra, (void)extra_length, (void)additional_length;
+	__asm__ volatile("" ::"r"(additional) : "memory");
+	memmove(out, in, in_length);
+	scramble(out, in_length);
+	memset(out_tag, 0, max_out_tag_length);
+	*out_tag_length = max_out_tag_length;
+	connection->sent += in_length;
+	return 1;
+}
+
 EXPORTED int EVP_AEAD_CTX_open(const void *context, unsigned char *out, size_t *out_length, size_t max_out_length,
 			       const unsigned char *nonce, size_t nonce_length, const unsigned char *in, size_t in_length,
 			       const unsigned char *additional, size_t additional_length)
@@ -133,14 +152,19 @@ EXPORTED int EVP_AEAD_CTX_open(const void *context, unsigned char *out, size_t *
 	return succeed;
 }
 
-static void seal_and_open(struct connection *connection, size_t count, size_t additional_length)
+static void seal_and_open(struct connection *connection, size_t count, size_t additional_length, int scatters)
 {
 	unsigned char additional[13] = { 23, 3, 3, 0x12, 0x34, 5, 6, 7, 23, 3, 3, 0x56, 0x78 };
 	unsigned char nonce[12] = { 0 };
+	unsigned char tag[16];
 	size_t sealed;
 
 	fill(buffer, connection->sent, count, 1);
-	EVP_AEAD_CTX_seal(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count, additional, additional_length);
+	if (scatters)
+		EVP_AEAD_CTX_seal_scatter(connection, buffer, tag, &sealed, sizeof(tag), nonce, sizeof(nonce), buffer, count,
+					  NULL, 0, additional, additional_length);
+	else
+		EVP_AEAD_CTX_seal(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count, additional, additional_length);
 	EVP_AEAD_CTX_open(connection, buffer, &sealed, count + 16, nonce, sizeof(nonce), buffer, count + 16, additional, additional_length);
 }
 
@@ -244,10 +268,13 @@ static void step(char kind, long n, struct connection **current)
 		succeed = 1;
 		break;
 	case 'a':
-		seal_and_open(connection, n, 5);
+		seal_and_open(connection, n, 5, 0);
 		break;
 	case 'A':
-		seal_and_open(connection, n, 13);
+		seal_and_open(connection, n, 13, 0);
+		break;
+	case 't':
+		seal_and_open(connection, n, 13, 1);
 		break;
 	case 'g':
 		seal_and_open_in_rust(connection, n);
