@@ -70,10 +70,14 @@ function targetsOf(stack: TlsLibrary): Target[] {
       tier,
     }));
   }
-  const kind = Cookie.aead | (library === 'ring' ? Cookie.ring : 0);
   return functionsOf(stack).map(({ symbol, offset }) => {
     const atReturn = symbol.endsWith('open');
-    return { library, name: symbol, offset, flags: kind | (atReturn ? Cookie.receive : 0), atReturn, tier };
+    const flags =
+      Cookie.aead |
+      (library === 'ring' ? Cookie.ring : 0) |
+      (symbol.endsWith('scatter') ? Cookie.scatter : 0) |
+      (atReturn ? Cookie.receive : 0);
+    return { library, name: symbol, offset, flags, atReturn, tier };
   });
 }
 

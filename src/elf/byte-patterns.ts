@@ -65,6 +65,10 @@ const x8664: readonly BytePattern[] = [
     'EVP_AEAD_CTX_open',
     '554889e5 4157 4156 4155 4154 53 4883ec18 4989ce 4889d3 4989f7 4c8b6d18 488b4510 4839f0 74',
   ),
+  pattern(
+    'EVP_AEAD_CTX_seal_scatter',
+    '554889e5 4157 4156 4155 4154 53 50 4d89c6 4889cb 4989d7 4989f4 4c8b6d20 488b4518 4a8d0c28',
+  ),
   // Rust's: the address of the result comes first, then the key, whose kind is looked at before all else. What opens
   // passes one word more on. The functions of ChaCha20-Poly1305 begin alike: ring's tables tell them apart.
   pattern(
@@ -103,6 +107,10 @@ const aarch64: readonly BytePattern[] = [
   pattern(
     'EVP_AEAD_CTX_open',
     'ff4301d1 fd7b01a9 f85f02a9 f65703a9 f44f04a9 fd430091 f40301aa f50303aa f30302aa df0001eb',
+  ),
+  pattern(
+    'EVP_AEAD_CTX_seal_scatter',
+    'ffc301d1 fd7b03a9 f72300f9 f65705a9 f44f06a9 fdc30091 b72340f9 f60301aa f40304aa f30303aa f50302aa',
   ),
   // Either only jumps to where the work is done: the newer ones look the same.
   pattern('ring::aead::aes_gcm_seal', '0a0040f9 5f0d00f1 ??????54 e90300aa e60305aa e50304aa e40303aa'),

@@ -19,6 +19,7 @@ import {
   type RecordOffsets,
   recordFunctions,
   recordLibraryNames,
+  recordOffsets,
   type TlsFunction,
 } from './tls-function.js';
 
@@ -40,7 +41,7 @@ interface EntryOffsets {
   ssl_do_handshake: number | null;
   write_is_ex: boolean;
   read_is_ex: boolean;
-  /** Of the record libraries. Null: the binary does not have the library. Absent: nobody has looked. */
+  /** Of the record libraries. Null: the binary does not have the function. Absent: nobody has looked. */
   [recordFunction: string]: number | boolean | null | undefined;
 }
 
@@ -207,13 +208,12 @@ export function findingsOf(entry: OffsetEntry | undefined): Findings {
     functions.push({ name: 'ssl_do_handshake', isEx: false, offset: ssl_do_handshake, confidence });
   }
   const recordsOf = (library: RecordLibraryName): RecordAnswer => {
-    const keys = recordFunctions(library).map(([key]) => key);
-    const found = keys.flatMap((key): [string, number][] => {
+    const found = recordOffsets(library, (key) => {
       const offset = offsets[key];
-      return typeof offset === 'number' ? [[key, offset]] : [];
+      return typeof offset === 'number' ? offset : undefined;
     });
-    if (found.length === keys.length) return { offsets: Object.fromEntries(found), confidence };
-    return keys.some((key) => offsets[key] === undefined) ? undefined : null;
+    if (found !== undefined) return { offsets: found, confidence };
+    return recordFunctions(library).some(([key]) => offsets[key] === null) ? null : undefined;
   };
   return { functions, records: eachRecordLibrary(recordsOf), reasons: [] };
 }

@@ -12,6 +12,7 @@ import {
   type Findings,
   type RecordAnswer,
   type RecordLibraryName,
+  recordOffsets,
   recordSymbols,
   symbolName,
   type TlsFunction,
@@ -45,16 +46,13 @@ export function chooseFunctions(
     return offset !== undefined && map.isCode(offset) ? { offset, confidence: choice.confidence } : undefined;
   };
 
-  /** All of a library's functions, or none. */
   const chosenRecords = (library: RecordLibraryName): RecordAnswer => {
     const symbols: Readonly<Record<string, RecordSymbol>> = recordSymbols[library];
-    const found = Object.entries(symbols).map(([key, symbol]) => ({ key, ...chosen(symbol) }));
-    const offsets = found.flatMap(({ key, offset }): [string, number][] =>
-      offset === undefined ? [] : [[key, offset]],
-    );
-    if (offsets.length < found.length) return null;
-    const confidence: Confidence = found.every((one) => one.confidence === 'high') ? 'high' : 'low';
-    return { offsets: Object.fromEntries(offsets), confidence };
+    const found = new Map(Object.entries(symbols).map(([key, symbol]) => [key, chosen(symbol)]));
+    const offsets = recordOffsets(library, (key) => found.get(key)?.offset);
+    if (offsets === undefined) return null;
+    const isDoubtful = [...found.values()].some((one) => one?.confidence === 'low');
+    return { offsets, confidence: isDoubtful ? 'low' : 'high' };
   };
 
   const functions = openssl.flatMap(([name, kind]): TlsFunction[] => {

@@ -24,7 +24,13 @@ const anchorNames = Object.keys(anchors) as Anchor[];
 export const anchorNeedles: readonly Buffer[] = Object.values(anchors).map((text) => Buffer.from(text));
 
 /** Why an AEAD call failed, of aws-lc's cipher.h: each function reports reasons of its own. */
-const awslcReason = { badDecrypt: 101, bufferTooSmall: 103, tooLarge: 117 };
+const awslcReason = {
+  badDecrypt: 101,
+  bufferTooSmall: 103,
+  invalidOperation: 112,
+  outputAliasesInput: 115,
+  tooLarge: 117,
+};
 
 /** A path may stand before the file names that are searched for; code refers to its start. */
 const maxPathBytes = 512;
@@ -109,15 +115,11 @@ export function findByAnchors(input: AnchorInput): AnchorFindings {
   }
   const naming = (name: Anchor) => users.filter(({ names }) => names.has(name) && names.has('opensslFile'));
   const starts = (found: readonly User[]) => found.map(({ start }) => start);
-  const sealing = users.filter(
-    ({ names, code }) =>
-      names.has('awslcFile') &&
-      machine.passesThird(code, awslcReason.tooLarge) &&
-      machine.passesThird(code, awslcReason.bufferTooSmall),
-  );
-  const opening = users.filter(
-    ({ names, code }) => names.has('awslcFile') && machine.passesThird(code, awslcReason.badDecrypt),
-  );
+  const reporting = (...reasons: (keyof typeof awslcReason)[]) =>
+    users.filter(
+      ({ names, code }) =>
+        names.has('awslcFile') && reasons.every((reason) => machine.passesThird(code, awslcReason[reason])),
+    );
   const writeInternal = starts(naming('writeInternal'));
   const readInternal = starts(naming('readInternal'));
   const small = [...writeInternal, ...readInternal]
@@ -131,8 +133,9 @@ export function findByAnchors(input: AnchorInput): AnchorFindings {
     ['SSL_write', starts(naming('write').filter(isPlain(writeInternal)))],
     ['SSL_read', starts(naming('read').filter(isPlain(readInternal)))],
     ['SSL_do_handshake', starts(naming('handshake'))],
-    ['EVP_AEAD_CTX_seal', starts(sealing)],
-    ['EVP_AEAD_CTX_open', starts(opening)],
+    ['EVP_AEAD_CTX_seal', starts(reporting('tooLarge', 'bufferTooSmall'))],
+    ['EVP_AEAD_CTX_open', starts(reporting('badDecrypt'))],
+    ['EVP_AEAD_CTX_seal_scatter', starts(reporting('outputAliasesInput', 'invalidOperation'))],
   ]);
   return { places, reasons: [] };
 }

@@ -12,6 +12,7 @@ import {
   type RecordAnswer,
   type RecordLibraryName,
   recordFunctions,
+  recordOffsets,
   symbolName,
   type TlsFunction,
 } from './tls-function.js';
@@ -98,15 +99,13 @@ export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: Addres
   );
   const reasons: string[] = [];
   const recordsOf = (library: RecordLibraryName): RecordAnswer => {
-    const found = recordFunctions(library).map(([key, name]) => ({ key, offsets: offsetsOf(name) }));
-    if (found.some(({ offsets }) => offsets.length > 1)) {
+    const found = new Map(recordFunctions(library).map(([key, name]) => [key, offsetsOf(name)]));
+    if ([...found.values()].some((places) => places.length > 1)) {
       reasons.push(`it holds more than one ${library}`);
       return undefined;
     }
-    const offsets = found.flatMap(({ key, offsets: [offset] }): [string, number][] =>
-      offset === undefined ? [] : [[key, offset]],
-    );
-    if (offsets.length === found.length) return { offsets: Object.fromEntries(offsets), confidence: 'high' };
+    const offsets = recordOffsets(library, (key) => found.get(key)?.[0]);
+    if (offsets !== undefined) return { offsets, confidence: 'high' };
     // Where the names of one library were left in, those of the others would have been, too.
     return functions.length > 0 ? null : undefined;
   };

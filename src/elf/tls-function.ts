@@ -21,7 +21,11 @@ export interface TlsFunction {
  * have in tables, the names that they have in the library.
  */
 export const recordSymbols = {
-  'aws-lc': { aead_seal: 'EVP_AEAD_CTX_seal', aead_open: 'EVP_AEAD_CTX_open' },
+  'aws-lc': {
+    aead_seal: 'EVP_AEAD_CTX_seal',
+    aead_open: 'EVP_AEAD_CTX_open',
+    aead_seal_scatter: 'EVP_AEAD_CTX_seal_scatter',
+  },
   ring: {
     aes_gcm_seal: 'ring::aead::aes_gcm_seal',
     aes_gcm_open: 'ring::aead::aes_gcm_open',
@@ -30,10 +34,13 @@ export const recordSymbols = {
   },
 } as const;
 
+/** By their names in tables: rustls seals nothing with these but TLS 1.2 over AES-GCM, and the rest is seen without. */
+const optionalFunctions: ReadonlySet<string> = new Set(['aead_seal_scatter']);
+
 export type RecordLibraryName = keyof typeof recordSymbols;
 export const recordLibraryNames: readonly RecordLibraryName[] = ['aws-lc', 'ring'];
 
-/** File offsets of all functions of a record library, by their names in tables. */
+/** File offsets of the functions of a record library, by their names in tables. */
 export type RecordOffsets = Readonly<Record<string, number>>;
 
 interface RecordFinding {
@@ -41,7 +48,7 @@ interface RecordFinding {
   confidence: Confidence;
 }
 
-/** Null when the library is not there, or not all of its functions are; undefined when the tier cannot tell. */
+/** Null when the library is not there, or not all that it needs is; undefined when the tier cannot tell. */
 export type RecordAnswer = RecordFinding | null | undefined;
 
 /** What one tier found. */
@@ -89,6 +96,24 @@ export function symbolName({ name, isEx }: Pick<TlsFunction, 'name' | 'isEx'>): 
 /** The functions of a record library: the name in tables first, then the name in the library. */
 export function recordFunctions(library: RecordLibraryName): [key: string, symbol: string][] {
   return Object.entries(recordSymbols[library]);
+}
+
+/**
+ * The functions of a record library that were found. Undefined when one is missing without which connections are not seen.
+ *
+ * @param offsetOf the file offset of a function by its name in tables
+ */
+export function recordOffsets(
+  library: RecordLibraryName,
+  offsetOf: (key: string) => number | undefined,
+): RecordOffsets | undefined {
+  const offsets: Record<string, number> = {};
+  for (const [key] of recordFunctions(library)) {
+    const offset = offsetOf(key);
+    if (offset !== undefined) offsets[key] = offset;
+    else if (!optionalFunctions.has(key)) return undefined;
+  }
+  return offsets;
 }
 
 /** Where a function is there in both variants, the `_ex` one is given. */

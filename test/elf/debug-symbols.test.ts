@@ -66,9 +66,20 @@ describe.each(toolchains())('a separate debug file, $arch', ({ compiler, prefix 
         offsets: {
           aead_seal: offsets.get('aws_lc_0_30_0_EVP_AEAD_CTX_seal'),
           aead_open: offsets.get('aws_lc_0_30_0_EVP_AEAD_CTX_open'),
+          aead_seal_scatter: offsets.get('aws_lc_0_30_0_EVP_AEAD_CTX_seal_scatter'),
         },
       },
     ]);
+  });
+
+  it('gives aws-lc without the function that rustls needs for TLS 1.2 only', () => {
+    const renamed = awslcSource
+      .replace('EVP_AEAD_CTX_seal_scatter', 'other')
+      .replace(/EVP_AEAD_CTX_/g, 'aws_lc_0_30_0_EVP_AEAD_CTX_');
+    const { stripped, debug } = build(renamed, []);
+    const [awslc] = bySymbols(stripped, debug).tls;
+    expect(awslc).toMatchObject({ library: 'aws-lc', tier: 'symbol' });
+    expect(Object.keys(awslc?.offsets ?? {})).toEqual(['aead_seal', 'aead_open']);
   });
 
   it('of another program is refused', () => {

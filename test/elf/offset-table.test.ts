@@ -259,6 +259,21 @@ describe('table tier', () => {
     ]);
   });
 
+  it('gives functions that a library may lack where the row has them, and tells which library a binary lacks', () => {
+    const path = workshop.path('known.so');
+    const start = functionOffsets(path).get('answer') ?? 0;
+    const awslcOf = (changes: Record<string, number | null>) => {
+      const { entries, problems } = tableFor(path, start);
+      const changed = entries.map((entry) => ({ ...entry, offsets: { ...entry.offsets, ...changes } }));
+      const { tls } = inspectBinary(path, { tier: 'table', table: { entries: changed, problems } });
+      return tls.find(({ library }) => library === 'aws-lc')?.offsets;
+    };
+    const both = { aead_seal: start, aead_open: start };
+    expect(awslcOf({ aead_seal_scatter: start })).toEqual({ ...both, aead_seal_scatter: start });
+    expect(awslcOf({ aead_seal_scatter: null })).toEqual(both);
+    expect(awslcOf({ aead_open: null, aead_seal_scatter: start })).toBeUndefined();
+  });
+
   it('never points a probe outside of the code', () => {
     const path = workshop.path('known.so');
     const report = inspectBinary(path, { table: tableFor(path, 16) });

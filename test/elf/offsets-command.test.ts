@@ -96,6 +96,7 @@ describe('agsight offsets', () => {
         ...inspectBinary(known).tls[0]?.offsets,
         aead_seal: null,
         aead_open: null,
+        aead_seal_scatter: null,
         aes_gcm_seal: null,
         aes_gcm_open: null,
         chacha20_poly1305_seal: null,

@@ -220,8 +220,23 @@ describe.each(toolchains())('string anchors and byte patterns, $arch', ({ arch, 
         offsets: {
           aead_seal: offsets.get('EVP_AEAD_CTX_seal'),
           aead_open: offsets.get('EVP_AEAD_CTX_open'),
+          aead_seal_scatter: offsets.get('EVP_AEAD_CTX_seal_scatter'),
         },
       },
+    ]);
+  });
+
+  it('find aws-lc without the function that rustls needs for TLS 1.2 only, and not by half of the others', () => {
+    const without = (symbol: string) =>
+      inspect(
+        build(awslcSource.replace(`int ${symbol}(`, `__attribute__((unused)) static int ${symbol}(`), ['-O2'])
+          .path,
+      );
+    const [awslc] = without('EVP_AEAD_CTX_seal_scatter').tls;
+    expect(awslc).toMatchObject({ library: 'aws-lc', tier: 'pattern' });
+    expect(Object.keys(awslc?.offsets ?? {})).toEqual(['aead_seal', 'aead_open']);
+    expect(without('EVP_AEAD_CTX_open').tls).toMatchObject([
+      { library: 'aws-lc', tier: null, offsets: null },
     ]);
   });
 
