@@ -2,11 +2,20 @@
 // have: what was seen from outside must be what Codex says of itself. codex.test.ts looks closer at the newest one.
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { builtInTable } from '../../src/elf/offset-table.js';
 import { readEvidence } from '../../src/evidence/reader.js';
 import { reduceBundle } from '../../src/reduce/reduce.js';
 import { prepareCodexRun } from '../support/codex-run.js';
@@ -106,6 +115,15 @@ async function librariesIn(bundle: string): Promise<Set<string>> {
   return libraries;
 }
 
+/** What was sent over TLS. */
+async function sentIn(bundle: string): Promise<string> {
+  const sent: Uint8Array[] = [];
+  for await (const event of readEvidence(bundle)) {
+    if (event.kind === 'tls' && event.direction === 'send') sent.push(event.data);
+  }
+  return Buffer.concat(sent).toString();
+}
+
 beforeEach(requireRoot);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -117,7 +135,12 @@ interface Run {
   server: Awaited<ReturnType<typeof startMockResponses>>;
 }
 
-async function capturedRun(codex: string, version: string, transport: Transport): Promise<Run> {
+async function capturedRun(
+  codex: string,
+  version: string,
+  transport: Transport,
+  variables: NodeJS.ProcessEnv = {},
+): Promise<Run> {
   const { name, serve = {}, library: _, ...how } = transport;
   const place = join(directory, `${version} ${name}`.replaceAll(' ', '-'));
   const traceRoot = join(place, 'codex-trace');
@@ -133,35 +156,62 @@ async function capturedRun(codex: string, version: string, transport: Transport)
     ...how,
   });
   const bundle = join(place, 'bundle');
-  const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], env);
+  const { code, stderr } = await run([agsight, 'capture', '-o', bundle, '--', ...command], {
+    ...env,
+    ...variables,
+  });
   await server.close();
   return { bundle, traceRoot, code, stderr, server };
 }
 
 describe('TLS 1.2', () => {
-  const transport: Transport = {
-    name: 'TLS 1.2',
+  const overTls12 = (ciphers?: string): Transport => ({
+    name: ['TLS 1.2', ciphers].join(' '),
     caVariable: true,
-    serve: { maxVersion: 'TLSv1.2' },
+    serve: { maxVersion: 'TLSv1.2', ...(ciphers === undefined ? {} : { ciphers }) },
     library: underRustls,
-  };
-
-  test('over ring is seen', { timeout: fetchTimeoutMs }, async (context) => {
-    const codex = await requireCodex('0.130.0', context);
-    const { bundle, code, stderr } = await capturedRun(codex, '0.130.0', transport);
-    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
-    expect(await librariesIn(bundle)).toEqual(new Set(['ring']));
-    expect(factsOf(readJson(bundle, 'state.json'))).toMatchObject({
-      turns: [{ status: 'completed' }],
-      inferences: [{ response_id: 'resp_mock_1' }, { response_id: 'resp_mock_2' }],
-    });
   });
+  const aesGcm = 'ECDHE-ECDSA-AES256-GCM-SHA384';
+  const chaCha20 = 'ECDHE-ECDSA-CHACHA20-POLY1305';
 
-  test('over aws-lc, where only what is received is seen, is not told as complete', {
+  test.for([
+    ['0.130.0', aesGcm],
+    ['0.142.0', aesGcm],
+    ['0.169.0', aesGcm],
+    ['0.130.0', chaCha20],
+    ['0.142.0', chaCha20],
+    ['0.169.0', chaCha20],
+  ] as const)(
+    'of Codex %s with %s is seen',
+    { timeout: fetchTimeoutMs },
+    async ([version, ciphers], context) => {
+      const codex = await requireCodex(version, context);
+      const { bundle, code, stderr, server } = await capturedRun(codex, version, overTls12(ciphers));
+      expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
+      expect(existsSync(join(bundle, 'anomalies.json'))).toBe(false);
+      expect(await librariesIn(bundle)).toEqual(new Set([underRustls(version)]));
+      expect(factsOf(readJson(bundle, 'state.json'))).toMatchObject({
+        turns: [{ status: 'completed' }],
+        inferences: [{ response_id: 'resp_mock_1' }, { response_id: 'resp_mock_2' }],
+      });
+      const sent = await sentIn(bundle);
+      expect(server.requests).toHaveLength(2);
+      for (const { body } of server.requests) expect(sent.split(body)).toHaveLength(2);
+    },
+  );
+
+  test('of which a row of a table names only half is not told as complete', {
     timeout: fetchTimeoutMs,
   }, async (context) => {
-    const codex = await requireCodex('0.160.0', context);
-    const { code, stderr } = await capturedRun(codex, '0.160.0', transport);
+    const codex = await requireCodex('0.142.0', context);
+    const entries = builtInTable().entries.map((entry) => ({
+      ...entry,
+      offsets: entry.offsets && { ...entry.offsets, aead_seal_scatter: undefined },
+    }));
+    const config = join(directory, 'config');
+    mkdirSync(join(config, 'agsight'), { recursive: true });
+    writeFileSync(join(config, 'agsight', 'offsets.json'), JSON.stringify({ entries }));
+    const { code, stderr } = await capturedRun(codex, '0.142.0', overTls12(), { XDG_CONFIG_HOME: config });
     expect({ code, stderr }).toMatchObject({ code: 3, stderr: expect.stringContaining('unpaired-message') });
   });
 });

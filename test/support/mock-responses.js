@@ -144,12 +144,13 @@ const warmUpAnswer = { output: [], usage: { input: 0, output: 0 } };
  * @param {boolean} [options.http2] speak nothing but HTTP/2
  * @param {boolean} [options.tls] false for plain HTTP/1.1
  * @param {import('node:tls').SecureVersion} [options.maxVersion] of TLS
+ * @param {string} [options.ciphers] of TLS 1.2, as OpenSSL names them
  * @param {import('./content-encoder.js').Encoding} [options.encoding] of the answers, whether asked for or not
  * @returns {Promise<MockResponses>}
  */
 export async function startMockResponses(
   script,
-  { webSocket, http2 = false, tls = true, maxVersion, encoding } = {},
+  { webSocket, http2 = false, tls = true, maxVersion, ciphers, encoding } = {},
 ) {
   const identity = createServerIdentity();
   /** @type {ReceivedRequest[]} */
@@ -219,6 +220,7 @@ export async function startMockResponses(
     key: identity.key,
     cert: identity.certificate,
     ...(maxVersion === undefined ? {} : { maxVersion }),
+    ...(ciphers === undefined ? {} : { ciphers }),
   };
   const secure = http2 ? createSecureServer(keys, answer) : createServer(keys, answer);
   const server = tls ? secure : createPlainServer(answer);
