@@ -8,6 +8,7 @@ import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
 import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
+import { Rekeying } from './rekeying.js';
 import { RequestStream } from './request-stream.js';
 import { ResponseStream } from './response-stream.js';
 
@@ -36,6 +37,8 @@ export class Connections {
   readonly #anomalies: Anomalies;
   readonly #channels = new Map<string, Channel>();
   readonly #pairings = new Map<number, Pairing>();
+  /** By process and direction. */
+  readonly #rekeyings = new Map<string, Rekeying<RequestStream | ResponseStream>>();
 
   constructor(route: ExchangeRouter, anomalies: Anomalies) {
     this.#route = route;
@@ -81,6 +84,7 @@ export class Connections {
     }
     this.#pairings.get(pid)?.giveUp();
     this.#pairings.delete(pid);
+    for (const direction of ['send', 'receive']) this.#rekeyings.delete(`${pid} ${direction}`);
   }
 
   /** No more events come. What is under way stays so. */
@@ -97,15 +101,18 @@ export class Connections {
     }
     const { pid, connection } = first;
     const place = { pid, connection };
+    const rekeyingKey = `${pid} ${first.direction}`;
+    const rekeying = this.#rekeyings.get(rekeyingKey) ?? new Rekeying();
+    this.#rekeyings.set(rekeyingKey, rekeying);
     if (first.direction === 'receive') {
       const found = pairing;
       const begin = () =>
         new ResponseStream(place, (stream, answer) => found.partner(stream, answer), this.#anomalies);
-      return new AeadContext(first, begin, this.#anomalies, () => found.opened(connection));
+      return new AeadContext(first, begin, rekeying, this.#anomalies, () => found.opened(connection));
     }
     const requests = pairing;
     const begin = () => requests.add(new RequestStream(place, this.#route, this.#anomalies));
-    return new AeadContext(first, begin, this.#anomalies);
+    return new AeadContext(first, begin, rekeying, this.#anomalies);
   }
 }
 
@@ -165,8 +172,11 @@ class AeadContext implements Channel {
   readonly pid: number;
   readonly #where: string;
   readonly #begin: () => RequestStream | ResponseStream;
+  readonly #rekeying: Rekeying<RequestStream | ResponseStream>;
   readonly #opened: (() => void) | undefined;
   #isOpened = false;
+  /** Whether its connection has said anything here but its handshake. */
+  #isMet = false;
   readonly #anomalies: Anomalies;
   readonly #records: TlsRecordStream;
   /** Undefined until there is application data. */
@@ -176,20 +186,24 @@ class AeadContext implements Channel {
   constructor(
     { pid, connection, direction }: TlsEvent,
     begin: () => RequestStream | ResponseStream,
+    rekeying: Rekeying<RequestStream | ResponseStream>,
     anomalies: Anomalies,
     opened?: () => void,
   ) {
     this.pid = pid;
     this.#where = `connection ${connection} of process ${pid}, ${direction}`;
     this.#begin = begin;
+    this.#rekeying = rekeying;
     this.#opened = opened;
     this.#anomalies = anomalies;
     this.#records = new TlsRecordStream({
       data: (bytes) => this.#data(bytes),
       gap: (length) => this.#open().gap(length),
       restart: () => this.#end('unseen'),
-      close: (clean) => this.#end(clean ? this.#whoLeft('seen', this.#timeNs) : 'unseen'),
+      close: (clean) => this.#close(clean),
       ticket: () => this.#ticket(),
+      handshake: () => rekeying.handshake(),
+      rekey: () => this.#leave(),
     });
   }
 
@@ -204,6 +218,7 @@ class AeadContext implements Channel {
   finish({ ended, timeNs, close = 'unseen', endedNs }: Finish): void {
     if (ended) {
       this.#timeNs = timeNs;
+      this.#stream ??= this.#rekeying.abandon(this);
       this.#end(this.#whoLeft(close, endedNs));
     }
     reportLosses(this.#anomalies, this.#where, this.#records);
@@ -217,13 +232,39 @@ class AeadContext implements Channel {
   }
 
   #open(): RequestStream | ResponseStream {
+    this.#meet();
     this.#stream ??= this.#begin();
     this.#stream.timeNs = this.#timeNs;
     return this.#stream;
   }
 
+  /** A connection speaks here: maybe one that has done so elsewhere, before its keys were changed. */
+  #meet(): void {
+    if (this.#isMet) return;
+    this.#isMet = true;
+    const { stream, isInferred } = this.#rekeying.resume();
+    this.#stream = stream;
+    this.#isOpened = stream !== undefined;
+    if (!isInferred) return;
+    const what = stream === undefined ? 'is new' : 'goes on with new keys';
+    this.#anomalies.add('inferred-pairing', `${this.#where}: ${what}, by their order`);
+  }
+
+  #leave(): void {
+    this.#rekeying.leave(this, this.#open());
+    this.#stream = undefined;
+    this.#isOpened = false;
+    this.#isMet = false;
+  }
+
+  #close(clean: boolean): void {
+    this.#meet();
+    this.#end(clean ? this.#whoLeft('seen', this.#timeNs) : 'unseen');
+  }
+
   /** The first sign of a server: also of the next one, in a context that was used for another connection before. */
   #ticket(): void {
+    this.#meet();
     if (this.#stream instanceof ResponseStream && this.#stream.partner?.isFinished) this.#end('unseen');
     if (this.#stream === undefined && !this.#isOpened) this.#opened?.();
     this.#isOpened = true;
@@ -239,6 +280,7 @@ class AeadContext implements Channel {
 
   #end(close: Close): void {
     this.#isOpened = false;
+    this.#isMet = false;
     if (this.#stream !== undefined) this.#stream.timeNs = this.#timeNs;
     this.#stream?.finish(close);
     this.#stream = undefined;

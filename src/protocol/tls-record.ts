@@ -26,6 +26,8 @@ const OPENING_MESSAGES: ReadonlySet<number> = new Set([
 ]);
 
 const NEW_SESSION_TICKET = 4;
+const FINISHED = 20;
+const KEY_UPDATE = 24;
 
 const WARNING = 1;
 const CLOSE_NOTIFY = 0;
@@ -70,6 +72,10 @@ export interface TlsStreamSink extends ByteSink {
   close(clean: boolean): void;
   /** A server offers to resume the session, as it does first of all on a new connection, and seldom later. */
   ticket?(): void;
+  /** The sender's part of a handshake is done: in TLS 1.3, its data comes in another context. */
+  handshake?(): void;
+  /** What the sender says from here on comes in another context, with new keys. */
+  rekey?(): void;
 }
 
 /** The application data of one AEAD context. */
@@ -120,7 +126,9 @@ export class TlsRecordStream {
       case CONTENT_TYPE.handshake:
         for (const message of this.#handshake.push(content)) {
           if (OPENING_MESSAGES.has(message)) this.#sink.restart();
+          if (message === FINISHED) this.#sink.handshake?.();
           else if (message === NEW_SESSION_TICKET) this.#sink.ticket?.();
+          else if (message === KEY_UPDATE) this.#sink.rekey?.();
         }
         return;
       case CONTENT_TYPE.alert:

@@ -113,6 +113,22 @@ describe('a context', () => {
     expect(told).toEqual(['data one two']);
   });
 
+  test('tells when a handshake is done and when the keys change', () => {
+    const told: string[] = [];
+    const tell = (what: string) => () => void told.push(what);
+    const stream = new TlsRecordStream({
+      data: tell('data'),
+      gap: tell('gap'),
+      restart: tell('restart'),
+      close: tell('close'),
+      handshake: tell('handshake'),
+      rekey: tell('rekey'),
+    });
+    const record = inner([...message(15, 9), ...message(20, 12), ...message(24, 1)], HANDSHAKE);
+    stream.push(0, record, tls13AdditionalData(record.length));
+    expect(told).toEqual(['restart', 'restart', 'handshake', 'rekey']);
+  });
+
   test.each([8, 11, 13, 15, 20, 25])('begins anew with handshake message %i', (type) => {
     const { told, push } = listener();
     push(inner('old', APPLICATION));
