@@ -95,9 +95,6 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 				thread->offsets[form->operation == OPERATION_WRITE] = offset;
 		}
 		return thread->moves != 0;
-	case CALL_CLOSE:
-		end_runs(thread, id);
-		return 0;
 	case CALL_IO_URING:
 		if (argument(thread, 2) && !(process->flags & PROCESS_SEES_RINGS))
 			count(COUNTER_IO_URING);
@@ -105,9 +102,6 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 	case OPERATION_OPEN:
 		read_open_flags(thread, form, number, values);
 		return values[0] & (O_ACCMODE | O_CREAT | O_TRUNC);
-	case OPERATION_MAP:
-		return argument(thread, 3) & PROT_WRITE && (argument(thread, 4) & MAP_TYPE) != MAP_PRIVATE &&
-		       (__s32)argument(thread, 5) >= 0;
 	default:
 		return 1;
 	}
@@ -140,6 +134,16 @@ static __noinline int read_arguments(const void *from, __u64 number, struct call
 	return 1;
 }
 
+/* Most opens only read, and most maps are private: told by the arguments alone. */
+static __always_inline int changes_nothing(const struct call_form *form, __u32 number, const __u64 *arguments)
+{
+	if (form->operation == OPERATION_OPEN && form->values && number != CALL_OPENAT2)
+		return !(arguments[form->values == 2 ? 1 : 2] & (O_ACCMODE | O_CREAT | O_TRUNC));
+	if (form->operation == OPERATION_MAP)
+		return !(arguments[2] & PROT_WRITE) || (arguments[3] & MAP_TYPE) == MAP_PRIVATE || (__s32)arguments[4] < 0;
+	return 0;
+}
+
 SEC("raw_tp/sys_enter")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -161,10 +165,19 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	__u32 socket_call = socket_call_enter(id, process, number, arguments.values);
 
 	library_call_enter(process, number, arguments.values);
-	if (!socket_call && (form->operation == CALL_SOCKET || process->flags & PROCESS_NO_FILES))
+	if (!socket_call && (form->operation == CALL_SOCKET || process->flags & PROCESS_NO_FILES ||
+			     changes_nothing(form, number, arguments.values)))
 		return 0;
 
-	struct thread *thread = find_thread(id, process->root_pid);
+	struct thread *thread;
+
+	if (form->operation == CALL_CLOSE) {
+		thread = bpf_map_lookup_elem(&threads, &id);
+		if (thread)
+			end_runs(thread, id);
+		return 0;
+	}
+	thread = find_thread(id, process->root_pid);
 
 	if (!thread)
 		return 0;
@@ -178,7 +191,8 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	thread->start_time = bpf_ktime_get_ns();
 	thread->number = number;
 	thread->moves = 0;
-	thread->owner = bpf_get_current_uid_gid();
+	if (form->operation != OPERATION_READ && form->operation != OPERATION_WRITE)
+		thread->owner = bpf_get_current_uid_gid();
 	thread->operation = enter(thread, id, form, number, process) ? form->operation : 0;
 	return 0;
 }

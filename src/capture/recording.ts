@@ -31,9 +31,10 @@ import {
 import type { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
-// What is recorded waits in the ring for so long, unless it becomes much: draining takes a CPU that the targets may want,
-// and less of it the more is drained together. As much as this is lost when the capture is killed.
-const drainIntervalMs = 1000;
+// Draining takes a CPU that the targets may want. What they do is drained when they have paused for so long, when it has
+// become much, or at the latest after so long, which is what is lost when the capture is killed.
+const pauseMs = 250;
+const drainIntervalMs = 2000;
 const recordsBetweenNotices = 64;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
@@ -58,6 +59,8 @@ export class Recording {
   #lost = 0;
   /** When the ring is drained although little is in it. */
   #dueMs = 0;
+  /** What waited in the ring when it was last looked at, and how long nothing may come. */
+  #looked = { untilMs: 0, pending: 0 };
   /** The command that is held, until it runs what it was started for. */
   #heldPid: number | undefined;
   /** Ranges of rollout files that were neither copied nor there to be read. */
@@ -174,12 +177,12 @@ export class Recording {
     try {
       this.#dueMs = performance.now() + drainIntervalMs;
       while (!end.signal.aborted) {
-        const left = Math.max(0, Math.ceil(this.#dueMs - performance.now()));
-        await Promise.race([this.#program.wait(left), ended]);
+        await Promise.race([this.#program.wait(pauseMs), ended]);
         this.#attend();
-        const isMuch = this.#program.pending * muchOfRing >= this.#options.ringBytes;
+        const { pending } = this.#program;
+        const isMuch = pending * muchOfRing >= this.#options.ringBytes;
         if (isMuch) this.#optimize();
-        else if (performance.now() < this.#dueMs) continue;
+        if (!isMuch && !this.#hasPaused(pending) && performance.now() < this.#dueMs) continue;
         await this.#drain(writer);
         if (this.#targets.areOver) endFor('target-exit');
       }
@@ -198,6 +201,15 @@ export class Recording {
     await delay(settleMs);
     await this.#drain(writer);
     return reason ?? 'target-exit';
+  }
+
+  /** Whether something waits in the ring, and nothing has come since it was looked at a pause ago. */
+  #hasPaused(pending: number): boolean {
+    const nowMs = performance.now();
+    if (nowMs < this.#looked.untilMs) return false;
+    const hasPaused = pending > 0 && pending === this.#looked.pending;
+    this.#looked = { untilMs: nowMs + pauseMs, pending };
+    return hasPaused;
   }
 
   /** Warns of a command that is left running. */
