@@ -22,7 +22,7 @@ const progressLine =
 /** The command line of a capture of a program that moves bytes and runs a command, below a shell script. */
 function captureUnder(script: string, name: string, ...flags: string[]): string[] {
   const options = ['capture', '--raw', ...flags, '-o', join(directory, name)];
-  const target = ['--', generator, 's400,w100000,e,s600'];
+  const target = ['--', generator, 's400,w100000,e,s1200'];
   return ['sh', '-c', script, process.execPath, agsight, ...options, ...target];
 }
 
