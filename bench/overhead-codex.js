@@ -105,7 +105,9 @@ async function compareScenario(rounds, { name: title, runs, steps }) {
         const server = await startMockResponses(steps);
         const home = join(directory, 'home');
         const run = { codex, directory: home, server, prompt: demoPrompt, workspace: demoWorkspace };
-        const { command, env } = prepareCodexRun(run);
+        const { command, env: own } = prepareCodexRun(run);
+        // Programs that agsight has met before are known to it, as on any machine but for the first time.
+        const env = { ...own, XDG_CACHE_HOME: join(directory, 'cache') };
         samples.set(name, [...(samples.get(name) ?? []), await once({ directory, load, command, env })]);
         await server.close();
         rmSync(home, { recursive: true });
