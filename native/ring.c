@@ -32,7 +32,7 @@ napi_value open_ring(napi_env env, napi_callback_info info)
 	error = kernel_ring_open(session->map_fds[map], size, &session->rings[which]);
 	if (error < 0)
 		return throw_errno(env, "map the ring", -error);
-	/* That records are there wakes nobody, as there are nearly always some; the kernel program tells when they are many. */
+	/* That records are there is not enough, as they are left to gather; the kernel program says when to look. */
 	if (epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->map_fds[map],
 		      &(struct epoll_event){ .events = EPOLLIN | (which == 0 ? EPOLLET : 0) }))
 		return throw_errno(env, "watch the ring", errno);
@@ -94,8 +94,8 @@ static void finish_wait(napi_env env, napi_status status, void *data)
 }
 
 /*
- * wait(session, milliseconds) → promise of whether the session is still open; settles when there are notices or the
- * kernel program says that there are many records, when the session is closed or the time has passed. One at a time.
+ * wait(session, milliseconds) → promise of whether the session is still open; settles when there are notices, when the
+ * kernel program says that records wait, when the session is closed or the time has passed. One at a time.
  * Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
  */
 napi_value wait_for_ring(napi_env env, napi_callback_info info)

@@ -276,8 +276,8 @@ export class KernelProgram {
   }
 
   /**
-   * Settles when there are notices, when the records that wait have become many (one part of the ring in `muchOfRing`), or
-   * when so many milliseconds, at most 1000, have passed; with false after `close`.
+   * Settles when there are notices, when the first record waits or records have become many (one part of the ring in
+   * `muchOfRing`), or when so many milliseconds, at most 1000, have passed; with false after `close`.
    */
   wait(milliseconds = longestWaitMs): Promise<boolean> {
     return this.#shim.wait(this.#session, Math.min(milliseconds, longestWaitMs));

@@ -239,24 +239,19 @@ static __always_inline void announce(__u16 type, __u32 root_pid)
 	bpf_ringbuf_submit(notice, BPF_RB_FORCE_WAKEUP);
 }
 
-/* Draining takes a CPU that others may want, so nobody is woken before there is much to drain. */
+/* Whoever drains is woken by the first record after that, which is the ring's own rule, and when there is much to drain. */
 static __always_inline __u64 wakeup(void)
 {
 	__u64 much = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / MUCH_OF_RING;
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 
-	return waiting >= much && (waiting & (much - 1)) < WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return waiting >= much && (waiting & (much - 1)) < WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : 0;
 }
 
 static __always_inline void submit(void *record)
 {
 	bpf_ringbuf_submit(record, wakeup());
 	add_one(COUNTER_RECORDS);
-}
-
-static __always_inline void discard(void *record)
-{
-	bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 }
 
 #endif

@@ -71,7 +71,7 @@ static __always_inline void fill_part(struct exec_part_record *record, struct wa
 		__u64 bounded = length;                                                              \
 		CLAMP(bounded, size);                                                                \
 		if (bpf_probe_read_user(record->data, bounded, (void *)(walk->start + walk->offset))) { \
-			discard(record);                                                                    \
+			bpf_ringbuf_discard(record, 0);                                              \
 			count(COUNTER_UNREADABLE);                                                   \
 			break;                                                                       \
 		}                                                                                    \

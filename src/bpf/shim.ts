@@ -37,8 +37,8 @@ export interface Shim {
   /** Bytes that are in a ring, with those of records that are still being written. */
   pending(session: ShimSession, ring: number): number;
   /**
-   * Settles when there are notices, when records have become many, or at the latest after `milliseconds`, of which there
-   * are at most 1000; with false when the session was closed. One at a time.
+   * Settles when there are notices, when the kernel program says that records wait, or at the latest after `milliseconds`,
+   * of which there are at most 1000; with false when the session was closed. One at a time.
    */
   wait(session: ShimSession, milliseconds: number): Promise<boolean>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */

@@ -52,7 +52,7 @@ static __always_inline void report_missing(struct call *call, __u64 missing, __u
 		__u64 bounded = length;                                                            \
 		CLAMP(bounded, size);                                                              \
 		if (bpf_probe_read_user(record->data, bounded, (void *)(call->buffer + call->position))) { \
-			discard(record);                                            \
+			bpf_ringbuf_discard(record, 0);                                            \
 			count(COUNTER_UNREADABLE);                                                 \
 			report_missing(call, length, TLS_UNREADABLE);                                \
 			break;                                                                     \

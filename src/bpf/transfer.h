@@ -88,7 +88,7 @@ static __noinline int report_missing_content(struct thread *thread, __u64 missin
 	if (!record || !thread) {
 		count(COUNTER_OPERATION_RING_FULL);
 		if (record)
-			discard(record);
+			bpf_ringbuf_discard(record, 0);
 		return 0;
 	}
 	fill_content(record, thread, missing);
@@ -106,7 +106,7 @@ static __noinline int report_missing_content(struct thread *thread, __u64 missin
 			break;                                                                        \
 		}                                                                                     \
 		if (bpf_probe_read_user(record->data, bounded, (void *)content->buffer)) {            \
-			discard(record);                                               \
+			bpf_ringbuf_discard(record, 0);                                               \
 			report_missing_content(thread, length);                                       \
 			break;                                                                        \
 		}                                                                                     \

@@ -177,11 +177,12 @@ export class Recording {
     try {
       this.#dueMs = performance.now() + drainIntervalMs;
       while (!end.signal.aborted) {
-        await Promise.race([this.#program.wait(pauseMs), ended]);
+        await Promise.race([this.#program.wait(this.#program.pending > 0 ? pauseMs : undefined), ended]);
         this.#attend();
         const { pending } = this.#program;
         const isMuch = pending * muchOfRing >= this.#options.ringBytes;
         if (isMuch) this.#optimize();
+        if (pending === 0) continue;
         if (!isMuch && !this.#hasPaused(pending) && performance.now() < this.#dueMs) continue;
         await this.#drain(writer);
         if (this.#targets.areOver) endFor('target-exit');
