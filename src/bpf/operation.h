@@ -178,7 +178,6 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	thread = find_thread(id, process->root_pid);
-
 	if (!thread)
 		return 0;
 	thread->operation = 0;

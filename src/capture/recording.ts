@@ -204,11 +204,11 @@ export class Recording {
     return reason ?? 'target-exit';
   }
 
-  /** Whether something waits in the ring, and nothing has come since it was looked at a pause ago. */
+  /** Whether nothing has come since the ring was looked at a pause ago. */
   #hasPaused(pending: number): boolean {
     const nowMs = performance.now();
     if (nowMs < this.#looked.untilMs) return false;
-    const hasPaused = pending > 0 && pending === this.#looked.pending;
+    const hasPaused = pending === this.#looked.pending;
     this.#looked = { untilMs: nowMs + pauseMs, pending };
     return hasPaused;
   }
