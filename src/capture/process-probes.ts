@@ -22,6 +22,8 @@ export class ProcessProbes {
   readonly #unseen: UnseenConnections;
   readonly #homes = new Set<string>();
   readonly #warnings = new Set<string>();
+  /** When the last of what a process had used before was probed, on the wall clock. */
+  readonly #lateUntil = new Map<number, bigint>();
 
   constructor(program: KernelProgram) {
     this.#program = program;
@@ -31,7 +33,8 @@ export class ProcessProbes {
       lateIn: (pid) => {
         const binary = this.binaries.find(({ late }) => late?.pid === pid);
         if (binary?.late === undefined) return undefined;
-        return { library: binary.probes[0]?.library ?? 'unknown', ms: binary.late.ms };
+        const untilNs = this.#lateUntil.get(pid) ?? 0n;
+        return { library: binary.probes[0]?.library ?? 'unknown', ms: binary.late.ms, untilNs };
       },
     });
     const { operationsRefused } = program;
@@ -151,8 +154,9 @@ export class ProcessProbes {
       this.#probeSoon(pid, of);
       for (const binary of this.binaries) {
         if (known.has(binary)) continue;
-        const waitedNs = this.#program.clocks().monotonicNs - monotonicNs;
-        binary.late = { pid, ms: Math.ceil(Number(waitedNs) / 1e6) };
+        const now = this.#program.clocks();
+        binary.late = { pid, ms: Math.ceil(Number(now.monotonicNs - monotonicNs) / 1e6) };
+        this.#lateUntil.set(pid, now.realtimeNs);
       }
     }
     return hasEnded;

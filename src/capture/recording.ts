@@ -32,9 +32,10 @@ import type { Targets } from './targets.js';
 
 const drainBufferBytes = 4 << 20;
 // Draining takes a CPU that the targets may want. What they do is drained when they have paused for so long, when it has
-// become much, or at the latest after so long, which is what is lost when the capture is killed.
+// become much, or at the latest after so long, sooner where a person watches. As much is lost when the capture is killed.
 const pauseMs = 250;
 const drainIntervalMs = 2000;
+const watchedIntervalMs = 500;
 const recordsBetweenNotices = 64;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
@@ -55,6 +56,7 @@ export class Recording {
   readonly #assembler: EventAssembler;
   readonly #clocks: { monotonicNs: bigint; realtimeNs: bigint };
   readonly #buffer = Buffer.alloc(drainBufferBytes);
+  readonly #intervalMs: number;
   #optimize = (): void => undefined;
   #lost = 0;
   /** When the ring is drained although little is in it. */
@@ -69,6 +71,7 @@ export class Recording {
 
   constructor(options: CaptureOptions, program: KernelProgram, attachment: Attachment) {
     this.#options = options;
+    this.#intervalMs = options.observer === undefined ? drainIntervalMs : watchedIntervalMs;
     this.#program = program;
     this.#attachment = attachment;
     this.#probes = attachment.probes;
@@ -175,7 +178,7 @@ export class Recording {
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
 
     try {
-      this.#dueMs = performance.now() + drainIntervalMs;
+      this.#dueMs = performance.now() + this.#intervalMs;
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(this.#program.pending > 0 ? pauseMs : undefined), ended]);
         this.#attend();
@@ -215,7 +218,8 @@ export class Recording {
 
   /** Warns of a command that is left running. */
   #tellWhoGoesOn(command: StoppedCommand | undefined, wasToldToEnd = false): void {
-    if (command === undefined || !isAlive(command.pid)) return;
+    // One that is just ending still has threads.
+    if (command === undefined || !this.#targets.areAlive || !isAlive(command.pid)) return;
     const ignored = wasToldToEnd ? ` It did not end when told to: kill -KILL ${command.pid} ends it.` : '';
     this.#warnings.push(
       `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
@@ -229,7 +233,7 @@ export class Recording {
 
   /** Empties the ring, letting signals and timers through between two buffers. */
   async #drain(writer: EvidenceWriter): Promise<void> {
-    this.#dueMs = performance.now() + drainIntervalMs;
+    this.#dueMs = performance.now() + this.#intervalMs;
     let taken = 0;
     for (;;) {
       const filled = this.#program.drain(this.#buffer);

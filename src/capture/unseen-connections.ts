@@ -9,7 +9,8 @@ import type { EvidenceEvent, SocketEvent } from '../evidence/event.js';
 import { identity, sharedTlsLibrary } from './probed-binaries.js';
 import { executable, mappedFiles } from './process.js';
 
-const maxProcesses = 4096;
+/** Processes, and connections, that are remembered. */
+const maxRemembered = 4096;
 const maxRemotes = 8;
 /** No handshake of a client takes more, with certificates of both sides. */
 const HANDSHAKE_LIMITS = { sent: 8 << 10, received: 16 << 10 } as const;
@@ -38,8 +39,11 @@ interface Program {
 interface KnownFiles {
   /** What was found in a file, by its identity. */
   reportOf(identity: string): BinaryReport | undefined;
-  /** The library that the process used for some milliseconds before it was probed; undefined when there is none. */
-  lateIn(pid: number): { library: string; ms: number } | undefined;
+  /**
+   * The library that the process had for some milliseconds before it was probed, and when it was; undefined when there is
+   * none.
+   */
+  lateIn(pid: number): { library: string; ms: number; untilNs: bigint } | undefined;
 }
 
 export class UnseenConnections {
@@ -48,6 +52,8 @@ export class UnseenConnections {
   readonly #programs = new Map<number, Program>();
   /** What processes were started as. */
   readonly #paths = new Map<number, string>();
+  /** When connections that go on were made. */
+  readonly #begun = new Map<bigint, bigint>();
   /** Processes of which plaintext was seen: which connection carried it is not always known. */
   readonly #speakers = new Map<number, true>();
   readonly #found = new Map<string, UnseenProgram>();
@@ -72,8 +78,13 @@ export class UnseenConnections {
       remember(this.#paths, event.pid, event.execPath);
     }
     if (event.kind !== 'socket' || event.operation === 'listen') return;
-    if (event.operation === 'close') this.#closed(event);
-    else this.#programAt(event);
+    if (event.operation === 'close') {
+      this.#closed(event);
+      this.#begun.delete(event.connection);
+      return;
+    }
+    if (event.operation !== 'open') remember(this.#begun, event.connection, event.timeNs);
+    this.#programAt(event);
   }
 
   #programAt({ pid, comm }: SocketEvent): Program {
@@ -90,10 +101,7 @@ export class UnseenConnections {
     if (event.content !== 'tls' || event.carries !== 0n || event.received === 0) return;
     const program = this.#programAt(event);
     const libraries =
-      this.#unseenLibraries(program) ??
-      this.#missed(program) ??
-      this.#late(event.pid) ??
-      this.#bypassed(event);
+      this.#unseenLibraries(program) ?? this.#missed(program) ?? this.#late(event) ?? this.#bypassed(event);
     if (libraries === undefined) return;
     const { name } = program;
     const found = this.#found.get(name) ?? {
@@ -117,9 +125,10 @@ export class UnseenConnections {
     return [{ library: 'unknown', version: null, reason, remedy: startBefore }];
   }
 
-  #late(pid: number): UnseenProgram['libraries'] | undefined {
+  /** A connection that was made when the library was probed has lost nothing. */
+  #late({ pid, connection }: SocketEvent): UnseenProgram['libraries'] | undefined {
     const late = this.#known.lateIn(pid);
-    if (late === undefined) return undefined;
+    if (late === undefined || (this.#begun.get(connection) ?? 0n) >= late.untilNs) return undefined;
     const reason = `it was probed ${late.ms} ms after the process had begun to use it`;
     return [{ library: late.library, version: null, reason, remedy: startBefore }];
   }
@@ -148,12 +157,12 @@ export class UnseenConnections {
 }
 
 /** The oldest entries make room. */
-function remember<T>(map: Map<number, T>, pid: number, value: T): void {
+function remember<K, T>(map: Map<K, T>, key: K, value: T): void {
   for (const oldest of map.keys()) {
-    if (map.size < maxProcesses) break;
+    if (map.size < maxRemembered) break;
     map.delete(oldest);
   }
-  map.set(pid, value);
+  map.set(key, value);
 }
 
 /** Of a process that runs. */

@@ -54,7 +54,7 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
     const known: BinaryReport = { ...report, tls };
     const unseen = new UnseenConnections({
       reportOf: (file) => (file === own || probed.includes(file) ? known : undefined),
-      lateIn: () => (lateMs === undefined ? undefined : { library: 'openssl', ms: lateMs }),
+      lateIn: () => (lateMs === undefined ? undefined : { library: 'openssl', ms: lateMs, untilNs: 1000n }),
     });
     for (const event of events) unseen.take(event);
     return unseen.all;
@@ -101,6 +101,9 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
       { libraries: [{ library: 'openssl', reason: expect.stringContaining('12 ms') }] },
     ]);
     expect(watch([openssl], [connection({ carries: 5n })], 12)).toEqual([]);
+    const begun = (timeNs: bigint) => connection({ operation: 'connect', content: 'unknown', timeNs });
+    expect(watch([openssl], [begun(999n), connection()], 12)).toHaveLength(1);
+    expect(watch([openssl], [begun(1000n), connection()], 12)).toEqual([]);
   });
 
   it('is told of a library whose calls go around the probes: more was moved than a handshake takes, and none was seen', () => {
