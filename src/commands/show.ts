@@ -14,7 +14,14 @@ export function showCommand(): Command {
       const { AgsightError } = await import('../errors.js');
       const { toolCallEffects } = await import('../governance/tool-call-effects.js');
       const { describeRoot, describeRun } = await import('../governance/run-timeline.js');
+      const { isUninterpreted } = await import('../reduce/find-bundles.js');
+      const { note } = await import('../render/notes.js');
       const { runs, calls, roots, isSound } = await toolCallEffects(bundle);
+      if (await isUninterpreted(bundle)) {
+        note(
+          `agsight: ${bundle}: it holds no run; what was recorded with --raw, or cut short, becomes one by agsight reduce`,
+        );
+      }
       if (runs.length === 0 && roots.length === 0) {
         throw new AgsightError('nothing-done', 'holds nothing that an agent did', {
           file: bundle,

@@ -177,7 +177,8 @@ test('a bundle of Codex itself is shown without what a capture would add', async
 test('a capture without a run is shown by what was done, whoever asked for it', async () => {
   const uncalled = story.map((event) => (event.kind === 'exec' ? { ...event, environment: {} } : event));
   write(...uncalled);
-  const { status, stdout } = await run('show', bundle);
+  const { status, stdout, stderr } = await run('show', bundle);
+  expect(stderr).toContain('it holds no run; what was recorded with --raw');
   expect(status).toBe(0);
   expect(lines(stdout).map((line) => line.replace(/^[\d:.]+ +/, ''))).toEqual([
     'process 10 and what it started',
