@@ -13,12 +13,10 @@ import type {
   RunningEvent,
   TlsEvent,
 } from './event.js';
-import { DIRECTIONS, LIFECYCLE_KINDS, MISSING_REASONS, RECORDED_SOURCES } from './event-names.js';
+import { DIRECTIONS, EventType, LIFECYCLE_KINDS, MISSING_REASONS, RECORDED_SOURCES } from './event-names.js';
 import { MessageWriter } from './message-writer.js';
 import { isOperation, writeOperation } from './operation-encoder.js';
 import { writeSocket } from './socket-codec.js';
-
-const PROC_LIFECYCLE_EVENT = 4;
 
 /**
  * Appends the payload of `event` to `writer`.
@@ -91,7 +89,7 @@ function writeLifecycle(
   event: ForkEvent | ExecEvent | RunningEvent | ExitEvent,
 ): void {
   const isExec = event.kind === 'exec' || event.kind === 'running';
-  writer.uint32(7, PROC_LIFECYCLE_EVENT);
+  writer.uint32(7, EventType.procLifecycle);
   const lifecycle = writer.begin(13);
   writer.uint32(1, LIFECYCLE_KINDS.indexOf(event.kind));
   writer.uint32(2, event.pid);

@@ -4,6 +4,9 @@ import type { Direction, MissingReason, RecordedSource } from './event.js';
 
 export const DIRECTIONS: readonly Direction[] = ['send', 'receive'];
 
+/** DeepFlow's EventType: what the fields behind it tell of. */
+export const EventType = { io: 1, fileOp: 2, permOp: 3, procLifecycle: 4 } as const;
+
 /** DeepFlow has no number for a process that runs already. */
 export const LIFECYCLE_KINDS = ['running', 'fork', 'exec', 'exit'] as const;
 

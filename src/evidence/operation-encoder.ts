@@ -9,6 +9,7 @@ import type {
   FileRef,
   PermOpEvent,
 } from './event.js';
+import { EventType, LIFECYCLE_KINDS } from './event-names.js';
 import type { MessageWriter } from './message-writer.js';
 import {
   FILE_OPS,
@@ -19,9 +20,7 @@ import {
   PERM_OPS,
 } from './operation-names.js';
 
-const EventType = { io: 1, fileOp: 2, permOp: 3, procLifecycle: 4 } as const;
 const IO_READ = 1;
-const LIFECYCLE_EXEC = 2;
 const LARGEST_UINT32 = 0xffff_ffff;
 
 const kinds = new Set<string>([
@@ -149,7 +148,7 @@ function writePermOp(writer: MessageWriter, event: PermOpEvent): void {
 function writeExecFailed(writer: MessageWriter, event: ExecFailedEvent): void {
   writer.uint32(7, EventType.procLifecycle);
   const start = writer.begin(13);
-  writer.uint32(1, LIFECYCLE_EXEC);
+  writer.uint32(1, LIFECYCLE_KINDS.indexOf('exec'));
   writer.uint32(2, event.pid);
   writer.uint32(4, event.uid);
   writer.uint32(5, event.gid);
