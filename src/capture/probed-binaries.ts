@@ -16,8 +16,8 @@ export interface ProbedBinary {
   path: string;
   report: BinaryReport;
   probes: { library: string; function: string; offset: number; tier: string }[];
-  /** It was in use for this long before its probes were in place; undefined when it was not. */
-  late?: { pid: number; ms: number };
+  /** It was in use for this long, and until then on the wall clock, before its probes were in place; undefined when it was not. */
+  late?: { pid: number; ms: number; untilNs: bigint };
 }
 
 /** Names under which programs load TLS libraries that are probed. */

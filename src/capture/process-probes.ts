@@ -22,8 +22,6 @@ export class ProcessProbes {
   readonly #unseen: UnseenConnections;
   readonly #homes = new Set<string>();
   readonly #warnings = new Set<string>();
-  /** When the last of what a process had used before was probed, on the wall clock. */
-  readonly #lateUntil = new Map<number, bigint>();
 
   constructor(program: KernelProgram) {
     this.#program = program;
@@ -31,10 +29,12 @@ export class ProcessProbes {
     this.#unseen = new UnseenConnections({
       reportOf: (file) => this.#binaries.reportOf(file),
       lateIn: (pid) => {
-        const binary = this.binaries.find(({ late }) => late?.pid === pid);
-        if (binary?.late === undefined) return undefined;
-        const untilNs = this.#lateUntil.get(pid) ?? 0n;
-        return { library: binary.probes[0]?.library ?? 'unknown', ms: binary.late.ms, untilNs };
+        const used = this.binaries.filter(({ late }) => late?.pid === pid);
+        const [first] = used;
+        const last = used.at(-1);
+        if (first?.late === undefined || last?.late === undefined) return undefined;
+        const { ms } = first.late;
+        return { library: first.probes[0]?.library ?? 'unknown', ms, untilNs: last.late.untilNs };
       },
     });
     const { operationsRefused } = program;
@@ -155,8 +155,8 @@ export class ProcessProbes {
       for (const binary of this.binaries) {
         if (known.has(binary)) continue;
         const now = this.#program.clocks();
-        binary.late = { pid, ms: Math.ceil(Number(now.monotonicNs - monotonicNs) / 1e6) };
-        this.#lateUntil.set(pid, now.realtimeNs);
+        const waitedNs = now.monotonicNs - monotonicNs;
+        binary.late = { pid, ms: Math.ceil(Number(waitedNs) / 1e6), untilNs: now.realtimeNs };
       }
     }
     return hasEnded;

@@ -321,7 +321,7 @@ export class Recording {
       arch: report.arch,
       fingerprint: report.fingerprint,
       probes,
-      late: late ?? null,
+      late: late === undefined ? null : { pid: late.pid, ms: late.ms },
     }));
     summary.counters = this.#counters();
     summary.lost_events = lostEvents(summary.counters);
