@@ -189,7 +189,7 @@ const withoutCapture = (use) => use();
  * @param {() => Promise<void>} use
  */
 async function withTlsOnly(use) {
-  const program = new KernelProgram(RING_BYTES);
+  const program = await KernelProgram.load(RING_BYTES);
   try {
     const functions = inspectBinary(load).tls.flatMap((library) => library.functions);
     program.attach(

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-napi_value throw_errno(napi_env env, const char *what, int error)
+napi_value make_error(napi_env env, const char *what, int error)
 {
 	static const struct {
 		int number;
@@ -15,17 +15,30 @@ napi_value throw_errno(napi_env env, const char *what, int error)
 		{ EBADF, "EBADF" },   { ESRCH, "ESRCH" },   { EMFILE, "EMFILE" }, { EBUSY, "EBUSY" },
 		{ EAGAIN, "EAGAIN" },
 	};
-	const char *code = "EUNKNOWN";
-	char message[256];
+	const char *name = "EUNKNOWN";
+	char text[256];
+	napi_value code, message, result;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i].number == error)
-			code = names[i].name;
+			name = names[i].name;
 	}
-	strcpy(message, what);
-	strcat(message, ": ");
-	strncat(message, strerror(error), sizeof(message) - strlen(message) - 1);
-	napi_throw_error(env, code, message);
+	strcpy(text, what);
+	strcat(text, ": ");
+	strncat(text, strerror(error), sizeof(text) - strlen(text) - 1);
+	if (napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code) != napi_ok ||
+	    napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message) != napi_ok ||
+	    napi_create_error(env, code, message, &result) != napi_ok)
+		return NULL;
+	return result;
+}
+
+napi_value throw_errno(napi_env env, const char *what, int error)
+{
+	napi_value thrown = make_error(env, what, error);
+
+	if (thrown)
+		napi_throw(env, thrown);
 	return NULL;
 }
 

@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Throws an Error with the name of `error` as its code; returns NULL. */
+/* An Error with the name of `error` as its code. */
+napi_value make_error(napi_env env, const char *what, int error);
+/* Throws it; returns NULL. */
 napi_value throw_errno(napi_env env, const char *what, int error);
 bool throw_argument(napi_env env);
 bool get_arguments(napi_env env, napi_callback_info info, napi_value *arguments, size_t wanted);

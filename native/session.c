@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -64,15 +65,82 @@ static void finalize_session(napi_env env, void *data, void *hint)
 		free_session(session);
 }
 
-/* load(instructions, data, maxEntries: Uint32Array, programCount) → session */
+/* A skeleton on its way into the kernel. */
+struct loading {
+	napi_async_work work;
+	napi_deferred deferred;
+	struct session *session;
+	struct skeleton skeleton;
+	uint32_t max_entries[MAX_MAPS];
+	int error;
+	uint8_t bytes[];
+};
+
+static void load_in_thread(napi_env env, void *data)
+{
+	struct loading *loading = data;
+	struct session *session = loading->session;
+
+	(void)env;
+	loading->error = kernel_load(&loading->skeleton, loading->max_entries, session->map_fds, session->program_fds);
+}
+
+/* What waits for the ring can be told that the session is closed. */
+static int prepare_waiting(struct session *session)
+{
+	session->wake_fd = eventfd(0, EFD_CLOEXEC);
+	session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (session->wake_fd < 0 ||
+	    epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->wake_fd, &(struct epoll_event){ .events = EPOLLIN }))
+		return -errno;
+	return 0;
+}
+
+static void finish_loading(napi_env env, napi_status status, void *data)
+{
+	struct loading *loading = data;
+	struct session *session = loading->session;
+	const char *what = "load the eBPF programs";
+	int error = status == napi_cancelled ? -ECANCELED : loading->error;
+	napi_value result = NULL;
+
+	if (error < 0) {
+		free(session);
+	} else {
+		session->open = true;
+		what = "prepare waiting for events";
+		error = prepare_waiting(session);
+		if (error < 0) {
+			close_session(session);
+			free_session(session);
+		} else {
+			napi_add_env_cleanup_hook(env, close_at_exit, session);
+			if (napi_create_external(env, session, finalize_session, NULL, &result) != napi_ok) {
+				finalize_session(env, session, NULL);
+				error = -ENOMEM;
+			}
+		}
+	}
+	if (error < 0)
+		napi_reject_deferred(env, loading->deferred, make_error(env, what, -error));
+	else
+		napi_resolve_deferred(env, loading->deferred, result);
+	napi_delete_async_work(env, loading->work);
+	free(loading);
+}
+
+/*
+ * load(instructions, data, maxEntries: Uint32Array, programCount) → promise of a session. The kernel examines the programs
+ * for a tenth of a second, meanwhile Node goes on.
+ */
 napi_value session_load(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[4], result;
-	struct skeleton skeleton = { 0 };
+	napi_value arguments[4], promise, name;
 	void *instructions, *data, *max_entries;
 	size_t max_entries_size;
+	struct skeleton skeleton = { 0 };
+	struct loading *loading;
 	struct session *session;
-	int error;
 
 	if (!get_arguments(env, info, arguments, 4) ||
 	    !get_bytes(env, arguments[0], &instructions, &skeleton.instructions_size) ||
@@ -80,43 +148,38 @@ napi_value session_load(napi_env env, napi_callback_info info)
 	    !get_bytes(env, arguments[2], &max_entries, &max_entries_size) ||
 	    !get_index(env, arguments[3], MAX_PROGRAMS + 1, &skeleton.program_count))
 		return NULL;
-	skeleton.instructions = instructions;
-	skeleton.data = data;
 	skeleton.map_count = (unsigned)(max_entries_size / sizeof(uint32_t));
 	if (skeleton.map_count > MAX_MAPS) {
 		throw_argument(env);
 		return NULL;
 	}
 
+	loading = calloc(1, sizeof(*loading) + skeleton.instructions_size + skeleton.data_size);
+	if (!loading)
+		return throw_errno(env, "load the eBPF programs", ENOMEM);
 	session = calloc(1, sizeof(*session));
-	if (!session)
-		return throw_errno(env, "allocate the capture session", ENOMEM);
+	if (!session) {
+		free(loading);
+		return throw_errno(env, "load the eBPF programs", ENOMEM);
+	}
 	session->env = env;
 	session->map_count = skeleton.map_count;
 	session->program_count = skeleton.program_count;
-	error = kernel_load(&skeleton, max_entries, session->map_fds, session->program_fds);
-	if (error < 0) {
+	loading->session = session;
+	/* Of its own: JavaScript may collect or change what it has passed. */
+	skeleton.instructions = memcpy(loading->bytes, instructions, skeleton.instructions_size);
+	skeleton.data = memcpy(loading->bytes + skeleton.instructions_size, data, skeleton.data_size);
+	memcpy(loading->max_entries, max_entries, max_entries_size);
+	loading->skeleton = skeleton;
+	if (napi_create_promise(env, &loading->deferred, &promise) != napi_ok ||
+	    napi_create_string_utf8(env, "agsight:load", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+	    napi_create_async_work(env, arguments[0], name, load_in_thread, finish_loading, loading, &loading->work) != napi_ok ||
+	    napi_queue_async_work(env, loading->work) != napi_ok) {
 		free(session);
-		return throw_errno(env, "load the eBPF programs", -error);
+		free(loading);
+		return throw_errno(env, "load the eBPF programs", ENOMEM);
 	}
-	session->open = true;
-	session->wake_fd = eventfd(0, EFD_CLOEXEC);
-	session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	error = session->wake_fd < 0 ? EMFILE : 0;
-	if (error == 0 && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->wake_fd,
-				    &(struct epoll_event){ .events = EPOLLIN }))
-		error = errno;
-	if (error != 0) {
-		close_session(session);
-		free_session(session);
-		return throw_errno(env, "prepare waiting for events", error);
-	}
-	napi_add_env_cleanup_hook(env, close_at_exit, session);
-	if (napi_create_external(env, session, finalize_session, NULL, &result) != napi_ok) {
-		finalize_session(env, session, NULL);
-		return NULL;
-	}
-	return result;
+	return promise;
 }
 
 /* close(session) */

@@ -81,7 +81,7 @@ export class KernelProgram {
   readonly #noticeBuffer = Buffer.alloc(64 << 10);
 
   /**
-   * Loads the program and starts following process events.
+   * Loads the program and starts following process events. The kernel's work, which is most of it, is done beside Node's.
    *
    * @param ringBytes size of the ring buffer; a power of two and a multiple of the page size.
    * @param options.attachKind how uprobes are attached; by default the best that the kernel has.
@@ -89,22 +89,32 @@ export class KernelProgram {
    *   that refuses these programs gets the others alone.
    * Errors: `bpf-load` with the kernel's reason, `no-shim`.
    */
-  constructor(ringBytes: number, options: KernelProgramOptions = {}) {
-    this.#shim = loadShim();
-    this.attachKind = options.attachKind ?? (this.#shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
-    const load = (name: ObjectName) => new LoadedObject(this.#shim, name, ringBytes, this.attachKind);
-    let loaded: LoadedObject | undefined;
-    if (options.operations === true) {
-      try {
-        loaded = load('agsight-files');
-      } catch (error) {
-        this.operationsRefused = messageOf(error);
-      }
-    } else {
-      this.operationsRefused = 'not wanted';
+  static async load(ringBytes: number, options: KernelProgramOptions = {}): Promise<KernelProgram> {
+    const shim = loadShim();
+    const attachKind = options.attachKind ?? (shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
+    const load = (name: ObjectName) => LoadedObject.load(shim, name, ringBytes, attachKind);
+    if (options.operations !== true) {
+      return new KernelProgram(shim, await load('agsight'), ringBytes, attachKind, 'not wanted');
     }
-    this.#object = loaded ?? load('agsight');
-    this.#session = this.#object.session;
+    try {
+      return new KernelProgram(shim, await load('agsight-files'), ringBytes, attachKind);
+    } catch (error) {
+      return new KernelProgram(shim, await load('agsight'), ringBytes, attachKind, messageOf(error));
+    }
+  }
+
+  private constructor(
+    shim: Shim,
+    object: LoadedObject,
+    ringBytes: number,
+    attachKind: AttachKind,
+    operationsRefused?: string,
+  ) {
+    this.#shim = shim;
+    this.#object = object;
+    this.#session = object.session;
+    this.attachKind = attachKind;
+    this.operationsRefused = operationsRefused;
     this.#shim.openRing(this.#session, records, this.#object.map('ring'), ringBytes);
     this.#shim.openRing(this.#session, notices, this.#object.map('notices'), noticesBytes);
     const attach = (program: string, tracepoint: string): number =>

@@ -1,6 +1,7 @@
 // One eBPF object in the kernel: its light skeleton, which the build has generated, and its maps and programs by name.
 
 import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { AgsightError, messageOf, systemErrorCode } from '../errors.js';
 import type { Shim, ShimSession } from './shim.js';
 
@@ -11,11 +12,14 @@ export type ObjectName = 'agsight' | 'agsight-files';
 export type AttachKind = 'uprobe_multi' | 'perf';
 
 const uprobeMultiAttachType = 48;
+const noPrealloc = 1;
 
 interface Skeleton {
   maps: string[];
   programs: string[];
-  attachTypePositions: number[];
+  /** Where in `data` stand the attach types of the probes, and the flags of the hash maps. */
+  uprobeMultiPositions: number[];
+  noPreallocPositions: number[];
   instructions: string;
   data: string;
 }
@@ -25,25 +29,38 @@ export class LoadedObject {
   readonly #maps: Map<string, number>;
   readonly #programs: Map<string, number>;
 
+  private constructor(session: ShimSession, { maps, programs }: Skeleton) {
+    this.session = session;
+    this.#maps = indices(maps);
+    this.#programs = indices(programs);
+  }
+
   /**
    * @param ringBytes size of the ring buffer; a power of two and a multiple of the page size.
    * Errors: `bpf-load` with the kernel's reason.
    */
-  constructor(shim: Shim, name: ObjectName, ringBytes: number, attachKind: AttachKind) {
+  static async load(
+    shim: Shim,
+    name: ObjectName,
+    ringBytes: number,
+    attachKind: AttachKind,
+  ): Promise<LoadedObject> {
     const skeleton = readSkeleton(name);
     const data = Buffer.from(skeleton.data, 'base64');
     if (attachKind === 'uprobe_multi') {
-      for (const position of skeleton.attachTypePositions) data[position] = uprobeMultiAttachType;
+      for (const position of skeleton.uprobeMultiPositions) data[position] = uprobeMultiAttachType;
+    }
+    if (mapsGrow(release())) {
+      for (const position of skeleton.noPreallocPositions) data[position] = noPrealloc;
     }
     const instructions = Buffer.from(skeleton.instructions, 'base64');
     const maxEntries = Uint32Array.from(skeleton.maps, (map) => (map === 'ring' ? ringBytes : 0));
     try {
-      this.session = shim.load(instructions, data, maxEntries, skeleton.programs.length);
+      const session = await shim.load(instructions, data, maxEntries, skeleton.programs.length);
+      return new LoadedObject(session, skeleton);
     } catch (error) {
       throw loadFailure(error);
     }
-    this.#maps = indices(skeleton.maps);
-    this.#programs = indices(skeleton.programs);
   }
 
   map(name: string): number {
@@ -57,6 +74,15 @@ export class LoadedObject {
     if (index === undefined) throw new Error(`the skeleton has no program ${name}`);
     return index;
   }
+}
+
+/**
+ * Whether hash maps may allocate their elements when programs add them. Linux has an allocator for that since 6.1; before,
+ * a map has all of its memory from the start, which for ours takes a tenth of a second.
+ */
+function mapsGrow(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split('.', 2).map(Number.parseFloat);
+  return major > 6 || (major === 6 && minor >= 1);
 }
 
 function indices(names: readonly string[]): Map<string, number> {

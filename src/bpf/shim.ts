@@ -10,12 +10,13 @@ export type ShimSession = { readonly shimSession: unique symbol };
 
 /** Functions throw an Error whose `code` is the errno name. Maps, programs and links are indices. */
 export interface Shim {
+  /** Rejects when the kernel refuses it. */
   load(
     instructions: Uint8Array,
     data: Uint8Array,
     maxEntries: Uint32Array,
     programCount: number,
-  ): ShimSession;
+  ): Promise<ShimSession>;
   close(session: ShimSession): void;
   attachTracepoint(session: ShimSession, program: number, name: string): number;
   runProgram(session: ShimSession, program: number): void;

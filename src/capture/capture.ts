@@ -4,7 +4,6 @@
 import { KernelProgram } from '../bpf/kernel-program.js';
 import { AgsightError } from '../errors.js';
 import type { EvidenceEvent } from '../evidence/event.js';
-import { Attachment } from './attachment.js';
 import { createBundleDirectory, requireFreeDirectory } from './bundle-directory.js';
 import { findCommand, type StoppedCommand, startStopped } from './command.js';
 import { requireCaptureHost } from './host.js';
@@ -60,10 +59,13 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
   const commandPath = 'command' in options.target ? findCommand(options.target.command[0] ?? '') : undefined;
   if ('pids' in options.target) for (const pid of options.target.pids) requireProcess(pid);
 
-  const program = new KernelProgram(options.ringBytes, { operations: true });
+  // What attaches is loaded while the kernel examines the program, and what comes after the probes is loaded after them.
+  const [program, { Attachment }] = await Promise.all([
+    KernelProgram.load(options.ringBytes, { operations: true }),
+    import('./attachment.js'),
+  ]);
   try {
     const attachment = new Attachment(program, options);
-    // What comes after the probes is loaded after them.
     const record = async (command?: StoppedCommand): Promise<CaptureSummary> => {
       const { Recording } = await import('./recording.js');
       return await new Recording(options, program, attachment).run(command);

@@ -15,7 +15,7 @@ export function doctorCommand(): Command {
       const { ExitCode } = await import('../errors.js');
       const { canCapture, examineHost } = await import('../host/checks.js');
       const { examinePrograms } = await import('../host/examine-program.js');
-      const checks = examineHost();
+      const checks = await examineHost();
       const programs = examinePrograms(names);
       const capture = canCapture(checks);
       if (json === true) {

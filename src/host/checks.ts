@@ -28,7 +28,7 @@ const notNeeded = 'nothing: agsight does without it';
 const memoryPerRing = 4;
 
 /** Looks at the host, and tries a capture of this process itself where that is allowed. */
-export function examineHost(): HostCheck[] {
+export async function examineHost(): Promise<HostCheck[]> {
   const requirements = captureRequirements();
   const [platform, ...others] = requirements.map(({ name, isMet, found, remedy }) =>
     check(name, isMet, found, remedy),
@@ -40,7 +40,7 @@ export function examineHost(): HostCheck[] {
     ...others,
     userNamespace(),
     lockdown(),
-    ...(mayTry ? trials() : [unknown('trial', 'not tried: something above is missing', asRoot)]),
+    ...(mayTry ? await trials() : [unknown('trial', 'not tried: something above is missing', asRoot)]),
     memory(),
     outputDirectory(),
     cacheDirectory(),
@@ -86,11 +86,11 @@ function lockdown(): HostCheck {
   return check('lockdown', mode !== 'confidentiality', mode, remedy);
 }
 
-function trials(): HostCheck[] {
+async function trials(): Promise<HostCheck[]> {
   const name = 'eBPF programs, tracepoints';
   let trial: Trial;
   try {
-    trial = tryCapture(defaultRingMib * 2 ** 20);
+    trial = await tryCapture(defaultRingMib * 2 ** 20);
   } catch (error) {
     const remedy = error instanceof AgsightError ? error.remedy : undefined;
     const found = error instanceof AgsightError ? error.reason : String(error);

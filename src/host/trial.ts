@@ -26,9 +26,9 @@ const drainBytes = 1 << 20;
 const kernelFunction = 'vfs_open';
 
 /** Errors: those of `KernelProgram`, `attach`. */
-export function tryCapture(ringBytes: number): Trial {
+export async function tryCapture(ringBytes: number): Promise<Trial> {
   const startMs = performance.now();
-  const program = new KernelProgram(ringBytes, { operations: true });
+  const program = await KernelProgram.load(ringBytes, { operations: true });
   const loadMs = performance.now() - startMs;
   try {
     const { path, offset } = placeOf(loadShim().moveBytes(sample));

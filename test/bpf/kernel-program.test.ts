@@ -46,7 +46,7 @@ test.for(['uprobe_multi', 'perf'] as const)(
   'probes attached by %s fire at entry and return',
   async (kind, context) => {
     requireThat(kind === 'perf' || loadShim().hasUprobeMulti(), 'needs Linux 6.6 or newer', context);
-    const program = new KernelProgram(ringBytes, { attachKind: kind });
+    const program = await KernelProgram.load(ringBytes, { attachKind: kind });
     try {
       program.follow(process.pid, process.pid);
       const links = program.attach(generator, probes());
@@ -63,7 +63,7 @@ test.for(['uprobe_multi', 'perf'] as const)(
 );
 
 test('probes that have ended are off their functions, those of several attachments at once', async () => {
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   try {
     program.follow(process.pid, process.pid);
     const [write = [], read = []] = [probes().slice(0, 1), probes().slice(1)];
@@ -98,7 +98,7 @@ async function sealedAndOpened(functions: Readonly<Record<string, number>>, scri
     const atReturn = (flags & Cookie.receive) !== 0;
     return { offset: Number.parseInt(address, 16), cookie: Cookie.aead | flags, atReturn };
   });
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   try {
     program.follow(process.pid, process.pid);
     program.attach(generator, probes);
@@ -163,7 +163,7 @@ test("ring's functions are read as Rust calls them, and what fails to open is no
 });
 
 test('processes that are not followed leave nothing in the ring', async () => {
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   try {
     program.attach(generator, probes());
     await run('w100,x0');
@@ -178,7 +178,7 @@ test('processes that are not followed leave nothing in the ring', async () => {
 });
 
 test('the first record wakes whoever waits, those behind it only when they are many, and then at once', async () => {
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   try {
     program.attach(generator, probes());
     program.follow(process.pid, process.pid);
@@ -205,7 +205,7 @@ test('the first record wakes whoever waits, those behind it only when they are m
 });
 
 test('a program that is to be ignored is announced no more, and the end of a root is', async () => {
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   const announced = () => {
     const { pid = 0 } = spawnSync('/bin/sh', ['-c', ':']);
     const notices = program.drainNotices().filter((notice) => notice.pid === pid);
@@ -228,7 +228,7 @@ test('a program that is to be ignored is announced no more, and the end of a roo
 });
 
 test('waiting ends when the program is closed, and a closed program says so', async () => {
-  const program = new KernelProgram(ringBytes);
+  const program = await KernelProgram.load(ringBytes);
   const waiting = program.wait();
   program.close();
   expect(await waiting).toBe(false);
@@ -236,8 +236,8 @@ test('waiting ends when the program is closed, and a closed program says so', as
   program.close();
 });
 
-test('a file that does not hold the function is refused with its name', () => {
-  const program = new KernelProgram(ringBytes);
+test('a file that does not hold the function is refused with its name', async () => {
+  const program = await KernelProgram.load(ringBytes);
   try {
     expect(() => program.attach('/no/such/file', probes())).toThrow(/^\/no\/such\/file: cannot probe it: /);
   } finally {
@@ -250,7 +250,7 @@ const module = new URL('../../dist/bpf/kernel-program.js', import.meta.url).href
 test('the process can exit while it waits', () => {
   const script = `
     const { KernelProgram } = await import('${module}');
-    const program = new KernelProgram(${ringBytes});
+    const program = await KernelProgram.load(${ringBytes});
     void program.wait();
     setTimeout(() => process.exit(7), 50);`;
   const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
@@ -263,8 +263,9 @@ test('a worker can be ended while it waits', () => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(\`
-      Promise.all([import('${module}'), import('node:worker_threads')]).then(([{ KernelProgram }, { parentPort }]) => {
-        void new KernelProgram(${ringBytes}).wait();
+      Promise.all([import('${module}'), import('node:worker_threads')]).then(async ([{ KernelProgram }, { parentPort }]) => {
+        const program = await KernelProgram.load(${ringBytes});
+        void program.wait();
         parentPort.postMessage('waiting');
       });\`, { eval: true });
     worker.once('message', async () => { await worker.terminate(); process.exitCode = 7; });`;
@@ -274,8 +275,8 @@ test('a worker can be ended while it waits', () => {
   expect({ status, signal }).toEqual({ status: 7, signal: null });
 });
 
-test('more processes than can be followed are refused with a remedy', () => {
-  const program = new KernelProgram(ringBytes);
+test('more processes than can be followed are refused with a remedy', async () => {
+  const program = await KernelProgram.load(ringBytes);
   try {
     // Beyond what a process id can be.
     const follow = () => {

@@ -50,7 +50,7 @@ describe('probes where the pattern tier puts them', () => {
     expect(functions).toHaveLength(2);
 
     const server = await startMockResponses(demoSteps);
-    const program = new KernelProgram(ringBytes);
+    const program = await KernelProgram.load(ringBytes);
     try {
       program.follow(process.pid, process.pid);
       program.attach(

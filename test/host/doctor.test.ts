@@ -46,7 +46,7 @@ test('without root it says what is missing, and what it could not check', async 
     process.setgroups([]);
     process.setgid(65534);
     process.setuid(65534);
-    const checks = examineHost();
+    const checks = await examineHost();
     console.log(JSON.stringify({ checks, capture: canCapture(checks) }));`;
   const { stdout } = await execa(process.execPath, ['--input-type=module', '-e', script], { cwd: '/' });
   const { checks, capture } = JSON.parse(stdout);
@@ -77,12 +77,12 @@ test('a pid namespace of its own is found out', (context) => {
   expect(checks.find(({ name }: HostCheck) => name === 'pid namespace').remedy).toMatch(/--pid=host/);
 });
 
-test('what is not needed does not keep a capture from running', () => {
+test('what is not needed does not keep a capture from running', async () => {
   const check: HostCheck = { name: 'fentry', verdict: 'no', is_needed: false, found: '', remedy: '' };
   expect(canCapture([check])).toBe(true);
   expect(canCapture([{ ...check, is_needed: true }])).toBe(false);
   expect(canCapture([{ ...check, is_needed: true, verdict: 'unknown' }])).toBe(true);
-  expect(canCapture(examineHost().filter(({ is_needed }) => !is_needed))).toBe(true);
+  expect(canCapture((await examineHost()).filter(({ is_needed }) => !is_needed))).toBe(true);
 });
 
 describe('of a program', () => {
