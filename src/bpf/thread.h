@@ -138,6 +138,7 @@ int on_thread_exit(struct bpf_raw_tracepoint_args *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&threads, &id);
 
+	bpf_map_delete_elem(&last_sockets, &id);
 	if (!thread)
 		return 0;
 	end_runs(thread, id);
