@@ -68,11 +68,13 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
     const attachment = new Attachment(program, options);
     const record = async (command?: StoppedCommand): Promise<CaptureSummary> => {
       const { Recording } = await import('./recording.js');
-      return await new Recording(options, program, attachment).run(command);
+      const summary = await new Recording(options, program, attachment).run(command);
+      attachment.probes.remember();
+      return summary;
     };
     if (commandPath !== undefined && 'command' in options.target) {
       attachment.probes.probeCommand(commandPath);
-      attachment.probes.inspectLikelyFiles();
+      attachment.probes.lookAhead();
       createBundleDirectory(options.output);
       const command = await startStopped(options.target.command);
       try {
@@ -84,7 +86,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
     }
     if ('agentEndpoints' in options.target) attachment.attachToEverybody();
     else attachment.attachToProcesses('pids' in options.target ? options.target.pids : []);
-    attachment.probes.inspectLikelyFiles();
+    attachment.probes.lookAhead();
     createBundleDirectory(options.output);
     return await record();
   } finally {

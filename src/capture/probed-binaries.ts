@@ -10,6 +10,7 @@ import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { inspectOnce } from './inspection-cache.js';
+import { PlainPrograms } from './plain-programs.js';
 
 export interface ProbedBinary {
   /** The path as the processes know it. */
@@ -110,6 +111,7 @@ export class ProbedBinaries {
   /** By identity: a path may be replaced, and one file may have many paths. */
   readonly #examined = new Map<string, ProbedBinary | undefined>();
   readonly #reports = new Map<string, BinaryReport>();
+  readonly plain = new PlainPrograms();
 
   constructor(program: Pick<KernelProgram, 'attach' | 'ignore'>) {
     this.#program = program;
@@ -154,6 +156,7 @@ export class ProbedBinaries {
       const binary = this.#attach(held, file, name, report);
       this.#reports.set(key, report);
       this.#examined.set(key, binary);
+      if (report.tls.length === 0) this.plain.add(name, stats);
       // A program with probes is still announced: each process of it may keep its sessions elsewhere.
       if (binary === undefined || sharedTlsLibrary.test(basename(name))) this.#program.ignore(stats);
       return binary;

@@ -65,9 +65,20 @@ export class ProcessProbes {
     return [...this.#warnings];
   }
 
-  /** Looks into what the targets are likely to use, so that probing it does not wait for that. */
-  inspectLikelyFiles(): void {
+  /**
+   * Looks into what the targets are likely to use, so that probing it does not wait for that, and wants to hear nothing
+   * of programs that are known to have nothing to probe.
+   */
+  lookAhead(): void {
     for (const path of likelyFiles()) this.#binaries.inspectAhead(path);
+    // Where libraries are not announced, those that a program is linked to are looked for when it is.
+    if (!this.#program.announcesLibraries) return;
+    for (const stats of this.#binaries.plain.unchanged()) this.#program.ignore(stats);
+  }
+
+  /** Leaves to later captures what this one has learned of programs. */
+  remember(): void {
+    this.#binaries.plain.keep();
   }
 
   /** A command that does not run yet. One without known functions is recorded all the same: it may start an agent. */
