@@ -127,7 +127,7 @@ int kernel_attach_tracepoint(int program_fd, const char *name)
 {
 	union bpf_attr attributes = { 0 };
 
-	attributes.raw_tracepoint.name = (uintptr_t)name;
+	attributes.raw_tracepoint.name = name[0] ? (uintptr_t)name : 0;
 	attributes.raw_tracepoint.prog_fd = (uint32_t)program_fd;
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes, sizeof(attributes));
 }

@@ -38,6 +38,7 @@ bool kernel_has_uprobe_multi(void);
 /* Loads a program that does nothing for the beginning of the kernel function with this BTF id; returns its descriptor. */
 int kernel_load_fentry(uint32_t function);
 
+/* The name is empty for a program that has one of its own (tp_btf). */
 int kernel_attach_tracepoint(int program_fd, const char *name);
 int kernel_attach_uprobe_multi(int program_fd, const char *path, const uint64_t *offsets, const uint64_t *cookies,
 			       uint32_t count, bool at_return);

@@ -117,7 +117,7 @@ export class KernelProgram {
     this.operationsRefused = operationsRefused;
     this.#shim.openRing(this.#session, records, this.#object.map('ring'), ringBytes);
     this.#shim.openRing(this.#session, notices, this.#object.map('notices'), noticesBytes);
-    const attach = (program: string, tracepoint: string): number =>
+    const attach = (program: string, tracepoint = ''): number =>
       this.#shim.attachTracepoint(this.#session, this.#object.program(program), tracepoint);
     if (this.operationsRefused === undefined) {
       // Before the exit of the process, so that its last reads and writes are told first.
@@ -125,8 +125,8 @@ export class KernelProgram {
       attach('on_socket_destroyed', 'tcp_destroy_sock');
       this.#operationLinks = [
         attach('on_thread_exit', 'sched_process_exit'),
-        attach('on_call_return', 'sys_exit'),
-        attach('on_call', 'sys_enter'),
+        attach('on_call_return'),
+        attach('on_call'),
       ];
       try {
         this.#operationLinks.push(attach('on_ring_request', 'io_uring_submit_req'));

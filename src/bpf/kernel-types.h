@@ -63,24 +63,6 @@ struct registers {
 #define CALL_NUMBER(x86, arm64) arm64
 #endif
 
-/* The registers at the entry of a system call, and whether a program of 32 bits, with numbers of its own, makes it. */
-#if defined(__TARGET_ARCH_x86)
-struct call_registers {
-	struct registers user;
-};
-#define CALL_ARGUMENTS(r) { (r)->user.di, (r)->user.si, (r)->user.dx, (r)->user.r10, (r)->user.r8, (r)->user.r9 }
-#define TS_COMPAT 0x2
-/* Also of a program of 64 bits that calls through int 0x80; and those of the x32 ABI. */
-#define IS_32_BIT(r, task, number) (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT || (number) & 0x40000000)
-#elif defined(__TARGET_ARCH_arm64)
-struct call_registers {
-	unsigned long x[31];
-	unsigned long sp, pc, state;
-};
-#define CALL_ARGUMENTS(r) { (r)->x[0], (r)->x[1], (r)->x[2], (r)->x[3], (r)->x[4], (r)->x[5] }
-#define IS_32_BIT(r, task, number) ((void)(task), (r)->state & 0x10)
-#endif
-
 static __always_inline __u64 stack_word(unsigned long address)
 {
 	__u64 word = 0;
@@ -91,6 +73,26 @@ static __always_inline __u64 stack_word(unsigned long address)
 
 /* The few kernel fields that are needed, found at load time by their names (CO-RE). */
 #define RELOCATED __attribute__((preserve_access_index))
+
+/*
+ * The registers of the caller in a system call: its number, which the return still tells, and its arguments, of which the
+ * first may be gone by then.
+ */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax;
+} RELOCATED;
+#define CALL_ARGUMENTS(r) { (r)->di, (r)->si, (r)->dx, (r)->r10, (r)->r8, (r)->r9 }
+#define CALL_OF(r) ((r)->orig_ax)
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	__u64 regs[31];
+	__u64 pstate;
+	int syscallno;
+} RELOCATED;
+#define CALL_ARGUMENTS(r) { (r)->regs[0], (r)->regs[1], (r)->regs[2], (r)->regs[3], (r)->regs[4], (r)->regs[5] }
+#define CALL_OF(r) ((__u64)(r)->syscallno)
+#endif
 
 typedef struct RELOCATED {
 	int counter;
@@ -196,5 +198,14 @@ struct linux_binprm {
 	struct file *file;
 	const char *filename;
 } RELOCATED;
+
+/* Whether a program of 32 bits, with numbers of its own, makes the system call in which its registers are `r`. */
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 0x2
+/* Also of a program of 64 bits that calls through int 0x80; and those of the x32 ABI. */
+#define IS_32_BIT(r, number) (bpf_get_current_task_btf()->thread_info.status & TS_COMPAT || (number) & 0x40000000)
+#elif defined(__TARGET_ARCH_arm64)
+#define IS_32_BIT(r, number) ((r)->pstate & 0x10)
+#endif
 
 #endif

@@ -11,15 +11,18 @@
 
 #define MAP_EXECUTABLE 0x4
 
-/* mmap() begins. The loader maps a library's code long before the library is used. */
-static __always_inline void library_call_enter(struct process *process, __u32 number, const __u64 *arguments)
+/* Whether it is mmap() of code. The loader maps a library's code long before the library is used. */
+static __always_inline int maps_code(__u32 number, const __u64 *arguments)
 {
-	struct file *file;
+	return number == CALL_NUMBER(9, 222) && arguments[2] & MAP_EXECUTABLE && (int)arguments[4] >= 0;
+}
+
+/* Code of the file at `descriptor` is about to be mapped. */
+static __always_inline void library_call_enter(struct process *process, __u32 descriptor)
+{
+	struct file *file = file_of(descriptor);
 	char name[8] = {};
 
-	if (number != CALL_NUMBER(9, 222) || !(arguments[2] & MAP_EXECUTABLE) || (int)arguments[4] < 0)
-		return;
-	file = file_of(arguments[4]);
 	if (!file || bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name)) < 6)
 		return;
 	if (name[0] != 'l' || name[1] != 'i' || name[2] != 'b')

@@ -46,8 +46,7 @@ static __always_inline void read_open_flags(struct thread *thread, const struct 
 
 static __always_inline void append_working_directory(struct draft *draft, __u32 part)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct fs_struct *fs = bpf_get_current_task_btf()->fs;
 
 	append_path(draft, &fs->pwd, part);
 }
@@ -55,8 +54,7 @@ static __always_inline void append_working_directory(struct draft *draft, __u32 
 /* Where the path at a descriptor begins. */
 static __always_inline void append_directory(struct draft *draft, __s32 descriptor, __u64 name, __u32 part)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct fs_struct *fs = bpf_get_current_task_btf()->fs;
 	char first = 0;
 
 	bpf_probe_read_user(&first, sizeof(first), (void *)name);
@@ -72,21 +70,29 @@ static __always_inline void append_directory(struct draft *draft, __s32 descript
 	}
 }
 
+/* One end of a copy, which may be a pipe or a socket as well. */
+static __always_inline void transfer_at(struct thread *thread, __u64 id, __u32 descriptor, __u32 direction)
+{
+	struct file *file = file_of(descriptor);
+
+	if (type_of(file) == S_IFREG)
+		begin_transfer(thread, id, file, direction);
+}
+
+/* `file` is that of the first argument where bytes are moved. Returns whether there will be something to record. */
 static __always_inline int enter(struct thread *thread, __u64 id, const struct call_form *form, __u32 number,
-				 const struct process *process)
+				 const struct process *process, struct file *file)
 {
 	__u64 values[2] = {};
 
 	switch (form->operation) {
+	case CALL_COPY:
+		transfer_at(thread, id, argument(thread, form->descriptor), 1);
+		transfer_at(thread, id, argument(thread, form->target), 0);
+		return thread->moves != 0;
 	case OPERATION_READ:
 	case OPERATION_WRITE:
-	case CALL_COPY:
-		if (form->operation != OPERATION_READ)
-			begin_transfer(thread, id, argument(thread, form->descriptor), 1);
-		if (form->operation == OPERATION_READ)
-			begin_transfer(thread, id, argument(thread, form->descriptor), 0);
-		else if (form->operation == CALL_COPY)
-			begin_transfer(thread, id, argument(thread, form->target), 0);
+		begin_transfer(thread, id, file, form->operation == OPERATION_WRITE);
 		if (form->offset) {
 			__s64 offset = argument(thread, form->offset);
 
@@ -107,33 +113,6 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 	}
 }
 
-struct call_arguments {
-	__u64 values[6];
-};
-
-/*
- * Reads the arguments of a call from the registers of its caller; returns 0 where there are none that can be used. A
- * function of its own, so that on_call() does not hold the registers while it calls others: Linux 6.1 grants all frames
- * 512 bytes together.
- */
-static __noinline int read_arguments(const void *from, __u64 number, struct call_arguments *arguments)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct call_registers registers;
-
-	if (bpf_probe_read_kernel(&registers, sizeof(registers), from))
-		return 0;
-	if (IS_32_BIT(&registers, task, number)) {
-		count(COUNTER_32_BIT_CALLS);
-		return 0;
-	}
-
-	__u64 values[] = CALL_ARGUMENTS(&registers);
-
-	__builtin_memcpy(arguments->values, values, sizeof(values));
-	return 1;
-}
-
 /* Most opens only read, and most maps are private: told by the arguments alone. */
 static __always_inline int changes_nothing(const struct call_form *form, __u32 number, const __u64 *arguments)
 {
@@ -144,30 +123,45 @@ static __always_inline int changes_nothing(const struct call_form *form, __u32 n
 	return 0;
 }
 
-SEC("raw_tp/sys_enter")
-int on_call(struct bpf_raw_tracepoint_args *ctx)
+/* Half of all calls are waits, for which nobody is looked up. */
+static __always_inline const struct call_form *form_of(__u64 number)
 {
-	__u64 number = ctx->args[1];
 	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
 
-	/* Half of all calls are waits, for which nobody is looked up. */
-	if ((number >= MAX_CALL && !(number & 0x40000000)) || !form->operation)
+	/* The x32 ABI marks its numbers. */
+	return (number < MAX_CALL || number & 0x40000000) && form->operation ? form : 0;
+}
+
+SEC("tp_btf/sys_enter")
+int on_call(__u64 *ctx)
+{
+	struct pt_regs *registers = (void *)ctx[0];
+	__u64 number = ctx[1];
+	const struct call_form *form = form_of(number);
+
+	if (!form)
+		return 0;
+
+	__u64 arguments[] = CALL_ARGUMENTS(registers);
+	__u32 is_32_bit = !!(IS_32_BIT(registers, number));
+	__u32 is_code = maps_code(number, arguments);
+	__u32 is_idle = changes_nothing(form, number, arguments);
+
+	if (is_idle && !is_code && !is_32_bit)
 		return 0;
 
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct process *process = bpf_map_lookup_elem(&processes, &pid);
-	struct call_arguments arguments;
 
-	if (!process || !read_arguments((void *)ctx->args[0], number, &arguments))
+	if (!process)
 		return 0;
-
-	__u32 socket_call = socket_call_enter(id, process, number, arguments.values);
-
-	library_call_enter(process, number, arguments.values);
-	if (!socket_call && (form->operation == CALL_SOCKET || process->flags & PROCESS_NO_FILES ||
-			     changes_nothing(form, number, arguments.values)))
+	if (is_32_bit) {
+		count(COUNTER_32_BIT_CALLS);
 		return 0;
+	}
+	if (is_code)
+		library_call_enter(process, arguments[4]);
 
 	struct thread *thread;
 
@@ -177,6 +171,20 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 			end_runs(thread, id);
 		return 0;
 	}
+
+	__u32 moves = form->operation == OPERATION_READ || form->operation == OPERATION_WRITE;
+	struct file *file = moves || form->operation == CALL_COPY || form->operation == CALL_SOCKET ? file_of(arguments[0]) : 0;
+	__u32 type = type_of(file);
+
+	/* Pipes, events and terminals. */
+	if (moves && type != S_IFREG && type != S_IFSOCK)
+		return 0;
+
+	__u32 socket_call = type == S_IFREG ? SOCKET_CALL_NONE : socket_call_enter(id, process, number, arguments, file);
+
+	if (!socket_call && (form->operation == CALL_SOCKET || process->flags & PROCESS_NO_FILES || is_idle ||
+			     (moves && type != S_IFREG)))
+		return 0;
 	thread = find_thread(id, process->root_pid);
 	if (!thread)
 		return 0;
@@ -186,13 +194,13 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	if ((socket_call && form->operation != CALL_COPY) || process->flags & PROCESS_NO_FILES)
 		return 0;
 
-	__builtin_memcpy(thread->arguments, arguments.values, sizeof(arguments.values));
+	__builtin_memcpy(thread->arguments, arguments, sizeof(arguments));
 	thread->start_time = bpf_ktime_get_ns();
 	thread->number = number;
 	thread->moves = 0;
-	if (form->operation != OPERATION_READ && form->operation != OPERATION_WRITE)
+	if (!moves)
 		thread->owner = bpf_get_current_uid_gid();
-	thread->operation = enter(thread, id, form, number, process) ? form->operation : 0;
+	thread->operation = enter(thread, id, form, number, process, file) ? form->operation : 0;
 	return 0;
 }
 
@@ -284,16 +292,28 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 	return 0;
 }
 
-SEC("raw_tp/sys_exit")
-int on_call_return(struct bpf_raw_tracepoint_args *ctx)
+SEC("tp_btf/sys_exit")
+int on_call_return(__u64 *ctx)
 {
+	struct pt_regs *registers = (void *)ctx[0];
+	__u64 number = CALL_OF(registers);
+	const struct call_form *form = form_of(number);
+
+	if (!form || form->operation == CALL_CLOSE)
+		return 0;
+
+	__u64 arguments[] = CALL_ARGUMENTS(registers);
+
+	if (changes_nothing(form, number, arguments))
+		return 0;
+
 	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&threads, &id);
 
 	if (!thread)
 		return 0;
 
-	__s64 result = ctx->args[1];
+	__s64 result = ctx[1];
 
 	if (thread->socket_call) {
 		socket_call_exit(id, thread->root_pid, thread->socket_call, result);

@@ -18,6 +18,7 @@ export interface Shim {
     programCount: number,
   ): Promise<ShimSession>;
   close(session: ShimSession): void;
+  /** The name is empty for a program that was compiled for one tracepoint. */
   attachTracepoint(session: ShimSession, program: number, name: string): number;
   runProgram(session: ShimSession, program: number): void;
   attachUprobeMulti: AttachUprobes;

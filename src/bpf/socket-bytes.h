@@ -34,8 +34,8 @@ struct {
 
 /* What a system call asks for. */
 struct movement {
+	struct file *file;
 	__u32 root_pid;
-	__u32 descriptor;
 	/* Of the memory, or of the list of pieces of memory, of which there are `length`, or of a message with such a list. */
 	__u64 address;
 	__u64 length;
@@ -71,7 +71,7 @@ struct listed_message {
 /* Returns whether the bytes are copied, or may be, when the call has returned. */
 static __noinline int socket_enter(__u64 id, struct movement *movement)
 {
-	struct sock *sk = tcp_socket_of(movement->descriptor);
+	struct sock *sk = tcp_socket_of(movement->file);
 	__u64 key = (__u64)sk;
 
 	if (!sk)

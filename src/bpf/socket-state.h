@@ -91,7 +91,7 @@ static __noinline int record_socket(struct sock *sk, struct socket_state *state,
 /* A connection was accepted as `descriptor`. */
 static __always_inline void socket_accepted(__u64 id, __u32 root_pid, __u32 descriptor)
 {
-	struct sock *sk = tcp_socket_of(descriptor);
+	struct sock *sk = tcp_socket_of(file_of(descriptor));
 	struct socket_state *state;
 
 	if (!sk)

@@ -39,17 +39,14 @@ struct socket {
 	struct sock *sk;
 } RELOCATED;
 
-#define S_IFSOCK 0140000
 #define TYPE_STREAM 1
 #define PROTOCOL_TCP 6
 #define FAMILY_INET 2
 #define FAMILY_INET6 10
 
-static __always_inline struct sock *tcp_socket_of(__u32 descriptor)
+static __always_inline struct sock *tcp_socket_of(struct file *file)
 {
-	struct file *file = file_of(descriptor);
-
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (type_of(file) != S_IFSOCK)
 		return 0;
 
 	struct socket *socket = BPF_CORE_READ(file, private_data);

@@ -17,11 +17,15 @@ enum socket_call_kind {
 	SOCKET_CALL_ACCEPTS = 2,
 };
 
-/* A system call of a followed process begins. Returns what `socket_call_exit` has to know when it has returned. */
-static __always_inline __u32 socket_call_enter(__u64 id, struct process *process, __u32 number, const __u64 *arguments)
+/*
+ * A system call of a followed process begins; `file` is that of its first argument. Returns what `socket_call_exit` has to
+ * know when it has returned.
+ */
+static __always_inline __u32 socket_call_enter(__u64 id, struct process *process, __u32 number, const __u64 *arguments,
+					       struct file *file)
 {
-	struct movement movement = { .root_pid = process->root_pid,
-				     .descriptor = arguments[0],
+	struct movement movement = { .file = file,
+				     .root_pid = process->root_pid,
 				     .address = arguments[1],
 				     .length = arguments[2] };
 	__u32 flags = 0;
@@ -66,9 +70,10 @@ static __always_inline __u32 socket_call_enter(__u64 id, struct process *process
 	case CALL_NUMBER(275, 76): /* splice */
 		movement.opaque = OPAQUE_FILE;
 		/* One end is a pipe. */
-		movement.receive = !tcp_socket_of(arguments[2]);
+		file = file_of(arguments[2]);
+		movement.receive = !tcp_socket_of(file);
 		if (!movement.receive)
-			movement.descriptor = arguments[2];
+			movement.file = file;
 		break;
 	case CALL_NUMBER(43, 202): /* accept */
 	case CALL_NUMBER(288, 242): /* accept4 */

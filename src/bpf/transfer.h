@@ -13,7 +13,6 @@
 /* Pieces of one write that are copied: 1024 buffers, or 17 MiB. User space reads the rest from the file. */
 #define CONTENT_PIECES 1100
 #define O_APPEND 02000
-#define S_IFREG 0100000
 
 /* rollout-….jsonl, as Codex names the files that it keeps its sessions in. */
 static __always_inline int is_rollout(struct file *file)
@@ -31,18 +30,14 @@ static __always_inline int is_rollout(struct file *file)
 	       end[3] == 'o' && end[4] == 'n' && end[5] == 'l';
 }
 
-/* The call in progress reads from (0) or writes to (1) the file behind `descriptor`. */
-static __noinline int begin_transfer(struct thread *thread, __u64 id, __u32 descriptor, __u32 direction)
+/* The call in progress reads from (0) or writes to (1) a regular file. */
+static __noinline int begin_transfer(struct thread *thread, __u64 id, struct file *file, __u32 direction)
 {
 	if (!thread)
 		return 0;
 
-	struct file *file = file_of(descriptor);
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct run *run = &thread->runs[direction & 1];
-
-	if (!file || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
-		return 0;
 
 	__u64 number = BPF_CORE_READ(inode, i_ino);
 	__u32 device = BPF_CORE_READ(inode, i_sb, s_dev);
