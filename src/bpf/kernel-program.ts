@@ -3,16 +3,8 @@
 
 import { AgsightError, messageOf, systemErrorCode } from '../errors.js';
 import { type AttachKind, LoadedObject, type ObjectName } from './loaded-object.js';
-import {
-  counterNames,
-  cString,
-  forEachRecord,
-  layout,
-  maxNames,
-  noticesBytes,
-  ProcessFlag,
-  RecordType,
-} from './record.js';
+import { counterNames, layout, maxNames, noticesBytes, ProcessFlag, RecordType } from './record.js';
+import { RecordReader } from './record-reader.js';
 import { loadShim, type Shim, type ShimSession } from './shim.js';
 
 /** A function to probe: where it is in its file, and the cookie that tells the kernel program what it is. */
@@ -79,6 +71,7 @@ export class KernelProgram {
   #operationLinks: number[] = [];
   #seesRings = false;
   readonly #noticeBuffer = Buffer.alloc(64 << 10);
+  readonly #noticeReader = new RecordReader(this.#noticeBuffer);
 
   /**
    * Loads the program and starts following process events. The kernel's work, which is most of it, is done beside Node's.
@@ -309,14 +302,13 @@ export class KernelProgram {
     for (;;) {
       const filled = this.#shim.drain(this.#session, notices, this.#noticeBuffer);
       if (filled === 0) return found;
-      forEachRecord(this.#noticeBuffer, filled, (start) => {
-        const type = this.#noticeBuffer.readUInt16LE(start + layout.type);
+      this.#noticeReader.forEach(filled, (notice) => {
         found.push({
-          pid: this.#noticeBuffer.readUInt32LE(start + layout.pid),
-          rootPid: this.#noticeBuffer.readUInt32LE(start + layout.rootPid),
-          comm: cString(this.#noticeBuffer, start + layout.comm, layout.commBytes),
-          of: noticeKinds.get(type) ?? 'program',
-          monotonicNs: this.#noticeBuffer.readBigUInt64LE(start + layout.time),
+          pid: notice.uint32(layout.pid),
+          rootPid: notice.uint32(layout.rootPid),
+          comm: notice.cString(layout.comm, layout.commBytes),
+          of: noticeKinds.get(notice.type) ?? 'program',
+          monotonicNs: notice.uint64(layout.time),
         });
       });
     }

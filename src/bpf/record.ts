@@ -1,5 +1,5 @@
-// Reads the records of the ring as record.h lays them out. Owns the offsets and the names of the counters;
-// what the records mean for a capture is src/capture's business.
+// The records of the ring as record.h lays them out. Owns the offsets and the names of the counters; record-reader.ts
+// reads them, and what they mean for a capture is src/capture's business.
 
 export const RecordType = {
   tls: 1,
@@ -175,27 +175,3 @@ export const layout = {
   },
   content: { offset: 48, missing: 56, data: 64 },
 } as const;
-
-/** A drained buffer holds each record behind its length and four zero bytes, padded to a multiple of 8. */
-const prefixBytes = 8;
-
-/** The bytes of a C string field: up to its first NUL, at most `length`. */
-export function cString(bytes: Buffer, start: number, length: number): string {
-  const end = bytes.indexOf(0, start);
-  return bytes.toString('utf8', start, end === -1 || end > start + length ? start + length : end);
-}
-
-/**
- * Calls `visit` with the start and length of each record in the first `filled` bytes of a drained buffer.
- */
-export function forEachRecord(
-  buffer: Buffer,
-  filled: number,
-  visit: (start: number, length: number) => void,
-): void {
-  for (let position = 0; position < filled; ) {
-    const length = buffer.readUInt32LE(position);
-    visit(position + prefixBytes, length);
-    position += prefixBytes + ((length + 7) & ~7);
-  }
-}

@@ -2,7 +2,6 @@
 // the change from the kernel's clock to the wall clock.
 
 import {
-  cString,
   layout,
   RecordType,
   socketContents,
@@ -12,7 +11,16 @@ import {
   TlsFlag,
   tlsLibraries,
 } from '../bpf/record.js';
-import type { EventBase, EvidenceEvent, ExecEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
+import type { RecordReader } from '../bpf/record-reader.js';
+import type {
+  EventBase,
+  EvidenceEvent,
+  ExecEvent,
+  ExitEvent,
+  ForkEvent,
+  SocketEvent,
+  TlsEvent,
+} from '../evidence/event.js';
 import { socketAddress } from '../evidence/socket-codec.js';
 import { directoryAt, OperationAssembler, type OperationEvent } from './operation-assembler.js';
 
@@ -36,7 +44,7 @@ export class EventAssembler {
   readonly #execs = new Map<number, ExecParts>();
   /** Where a thread is, until the record that this belongs to. */
   readonly #directories = new Map<number, { time: bigint; path: string }>();
-  readonly #operations = new OperationAssembler((buffer, start) => this.#base(buffer, start));
+  readonly #operations = new OperationAssembler((record) => this.#base(record));
   /** One object for all TLS records: whoever gets it uses it before the next call. */
   readonly #tls: TlsEvent;
 
@@ -64,92 +72,78 @@ export class EventAssembler {
   }
 
   /**
-   * The event of the record at `start` of `buffer`, or undefined when the record is a part of one that is
-   * still to come. A TLS event and its bytes are valid only until the next call.
+   * The event of a record, or undefined when the record is a part of one that is still to come. A TLS event, and the
+   * bytes of any, are valid only until the next call.
    */
-  read(buffer: Buffer, start: number): KernelEvent | undefined {
-    switch (buffer.readUInt16LE(start + layout.type)) {
+  read(record: RecordReader): KernelEvent | undefined {
+    switch (record.type) {
       case RecordType.tls:
-        return this.#readTls(buffer, start);
+        return this.#readTls(record);
       case RecordType.fork:
-        return {
-          kind: 'fork',
-          ...this.#base(buffer, start),
-          ...owner(buffer, start, layout.fork),
-          ...this.#directory(buffer, start),
-        };
+        return this.#readFork(record);
       case RecordType.exec:
-        return this.#readExec(buffer, start);
+        return this.#readExec(record);
       case RecordType.exit:
-        return {
-          kind: 'exit',
-          ...this.#base(buffer, start),
-          ...owner(buffer, start, layout.exit),
-          ...this.#directory(buffer, start),
-          ...exitStatus(buffer.readUInt32LE(start + layout.exit.status)),
-        };
+        return this.#readExit(record);
       case RecordType.socket:
-        return readSocket(buffer, start, this.#base(buffer, start));
+        return readSocket(record, this.#base(record));
       case RecordType.argv:
-        this.#parts(buffer, start).argv.push(Buffer.from(partData(buffer, start)));
+        this.#parts(record).argv.push(Buffer.from(partData(record)));
         return undefined;
       case RecordType.variable:
-        this.#parts(buffer, start).variables.push(partData(buffer, start).toString('utf8'));
+        this.#parts(record).variables.push(partData(record).toString('utf8'));
         return undefined;
       case RecordType.directory:
-        this.#directories.set(buffer.readUInt32LE(start + layout.tid), {
-          time: buffer.readBigUInt64LE(start + layout.time),
-          path: directoryAt(buffer, start),
+        this.#directories.set(record.uint32(layout.tid), {
+          time: record.uint64(layout.time),
+          path: directoryAt(record),
         });
         return undefined;
       default:
-        return this.#operations.read(buffer, start);
+        return this.#operations.read(record);
     }
   }
 
-  /** The working directory that was told just before the record at `start`. */
-  #directory(buffer: Buffer, start: number): { cwd?: string } {
-    const tid = buffer.readUInt32LE(start + layout.tid);
+  /** Adds the working directory, which was told just before the record. */
+  #addDirectory(record: RecordReader, event: { cwd?: string }): void {
+    const tid = record.uint32(layout.tid);
     const directory = this.#directories.get(tid);
     this.#directories.delete(tid);
-    return directory?.time === buffer.readBigUInt64LE(start + layout.time) ? { cwd: directory.path } : {};
+    if (directory?.time === record.uint64(layout.time)) event.cwd = directory.path;
   }
 
-  #base(buffer: Buffer, start: number): EventBase {
+  #base(record: RecordReader): EventBase {
     return {
-      pid: buffer.readUInt32LE(start + layout.pid),
-      tid: buffer.readUInt32LE(start + layout.tid),
-      comm: cString(buffer, start + layout.comm, layout.commBytes),
-      timeNs: buffer.readBigUInt64LE(start + layout.time) + this.#clockOffset,
-      rootPid: buffer.readUInt32LE(start + layout.rootPid),
+      pid: record.uint32(layout.pid),
+      tid: record.uint32(layout.tid),
+      comm: record.cString(layout.comm, layout.commBytes),
+      timeNs: record.uint64(layout.time) + this.#clockOffset,
+      rootPid: record.uint32(layout.rootPid),
     };
   }
 
-  #readTls(buffer: Buffer, start: number): TlsEvent {
-    const flags = buffer.readUInt16LE(start + layout.flags);
-    const data = start + layout.tls.data;
-    const event = Object.assign(this.#tls, this.#base(buffer, start));
+  #readTls(record: RecordReader): TlsEvent {
+    const flags = record.uint16(layout.flags);
+    const event = Object.assign(this.#tls, this.#base(record));
     event.direction = flags & TlsFlag.receive ? 'receive' : 'send';
-    event.library = libraryName(buffer.readUInt32LE(start + layout.tls.library));
-    event.connection = buffer.readBigUInt64LE(start + layout.tls.connection);
-    event.offset = Number(buffer.readBigUInt64LE(start + layout.tls.offset));
-    event.missing = Number(buffer.readBigUInt64LE(start + layout.tls.missing));
-    event.data = buffer.subarray(data, data + buffer.readUInt32LE(start + layout.dataLength));
+    event.library = libraryName(record.uint32(layout.tls.library));
+    event.connection = record.uint64(layout.tls.connection);
+    event.offset = record.number(layout.tls.offset);
+    event.missing = record.number(layout.tls.missing);
+    event.data = record.bytes(layout.tls.data, record.uint32(layout.dataLength));
     if (flags & TlsFlag.overLimit) event.missingReason = 'over-limit';
     else if (flags & TlsFlag.unreadable) event.missingReason = 'unreadable';
     else delete event.missingReason;
-    const additional = start + layout.tls.additional;
-    const additionalLength = buffer.readUInt32LE(start + layout.tls.additionalLength);
-    if (additionalLength > 0)
-      event.additionalData = buffer.subarray(additional, additional + additionalLength);
+    const additionalLength = record.uint32(layout.tls.additionalLength);
+    if (additionalLength > 0) event.additionalData = record.bytes(layout.tls.additional, additionalLength);
     else delete event.additionalData;
     return event;
   }
 
   /** The parts of the exec that a part record belongs to; those of an exec that never closed are forgotten. */
-  #parts(buffer: Buffer, start: number): ExecParts {
-    const tid = buffer.readUInt32LE(start + layout.tid);
-    const execTime = buffer.readBigUInt64LE(start + layout.part.execTime);
+  #parts(record: RecordReader): ExecParts {
+    const tid = record.uint32(layout.tid);
+    const execTime = record.uint64(layout.part.execTime);
     const known = this.#execs.get(tid);
     if (known !== undefined && known.execTime === execTime) return known;
     const parts = { execTime, argv: [], variables: [] };
@@ -157,72 +151,89 @@ export class EventAssembler {
     return parts;
   }
 
-  #readExec(buffer: Buffer, start: number): ExecEvent {
-    const base = this.#base(buffer, start);
-    const execTime = buffer.readBigUInt64LE(start + layout.exec.execTime);
-    const argvLength = Number(buffer.readBigUInt64LE(start + layout.exec.argvLength));
+  #readExec(record: RecordReader): ExecEvent {
+    const base = this.#base(record);
+    const execTime = record.uint64(layout.exec.execTime);
+    const argvLength = record.number(layout.exec.argvLength);
     const parts = this.#execs.get(base.tid);
     this.#execs.delete(base.tid);
     const { argv, variables } = parts?.execTime === execTime ? parts : { argv: [], variables: [] };
     const bytes = Buffer.concat(argv);
-    return {
-      kind: 'exec',
-      ...base,
-      ...owner(buffer, start, layout.exec),
-      ...this.#directory(buffer, start),
-      execPath: cString(buffer, start + layout.exec.path, layout.exec.pathBytes),
+    const event: ExecEvent = Object.assign(base, {
+      kind: 'exec' as const,
+      parentPid: record.uint32(layout.exec.parentPid),
+      uid: record.uint32(layout.exec.uid),
+      gid: record.uint32(layout.exec.gid),
+      execPath: record.cString(layout.exec.path, layout.exec.pathBytes),
       argv: splitArguments(bytes),
       argvMissing: argvLength - bytes.length,
       environment: Object.fromEntries(variables.map(splitVariable)),
-    };
+    });
+    this.#addDirectory(record, event);
+    return event;
   }
-}
 
-function owner(buffer: Buffer, start: number, at: { parentPid: number; uid: number; gid: number }) {
-  return {
-    parentPid: buffer.readUInt32LE(start + at.parentPid),
-    uid: buffer.readUInt32LE(start + at.uid),
-    gid: buffer.readUInt32LE(start + at.gid),
-  };
+  #readFork(record: RecordReader): ForkEvent {
+    const event: ForkEvent = Object.assign(this.#base(record), {
+      kind: 'fork' as const,
+      parentPid: record.uint32(layout.fork.parentPid),
+      uid: record.uint32(layout.fork.uid),
+      gid: record.uint32(layout.fork.gid),
+    });
+    this.#addDirectory(record, event);
+    return event;
+  }
+
+  #readExit(record: RecordReader): ExitEvent {
+    const event: ExitEvent = Object.assign(this.#base(record), {
+      kind: 'exit' as const,
+      parentPid: record.uint32(layout.exit.parentPid),
+      uid: record.uint32(layout.exit.uid),
+      gid: record.uint32(layout.exit.gid),
+    });
+    this.#addDirectory(record, event);
+    // As wait(2) gives it: a process that a signal ended has no exit code.
+    const status = record.uint32(layout.exit.status);
+    const signal = status & 0x7f;
+    if (signal === 0) event.exitCode = (status >> 8) & 0xff;
+    else event.signal = signal;
+    return event;
+  }
 }
 
 function libraryName(library: number): string {
   return library === socketLibrary ? 'socket' : (tlsLibraries[library] ?? 'unknown');
 }
 
-function readSocket(buffer: Buffer, start: number, base: EventBase): SocketEvent {
+function readSocket(record: RecordReader, base: EventBase): SocketEvent {
   const at = layout.socket;
-  const addressBytes = buffer.readUInt16LE(start + at.family) === inet6 ? 16 : 4;
+  const addressBytes = record.uint16(at.family) === inet6 ? 16 : 4;
   const address = (place: number, port: number) =>
-    socketAddress(
-      buffer.subarray(start + place, start + place + addressBytes),
-      buffer.readUInt16LE(start + port),
-    );
-  const endedBy = socketEndings[buffer.readUInt32LE(start + at.endedBy)];
-  const endTime = buffer.readBigUInt64LE(start + at.endTime);
-  const sendTime = buffer.readBigUInt64LE(start + at.sendTime);
-  const clockOffset = base.timeNs - buffer.readBigUInt64LE(start + layout.time);
-  return {
-    kind: 'socket',
-    ...base,
-    operation: socketOperations[buffer.readUInt32LE(start + at.operation)] ?? 'close',
-    connection: buffer.readBigUInt64LE(start + at.connection),
-    carries: buffer.readBigUInt64LE(start + at.carries),
+    socketAddress(record.bytes(place, addressBytes), record.uint16(port));
+  const endedBy = socketEndings[record.uint32(at.endedBy)];
+  const endTime = record.uint64(at.endTime);
+  const sendTime = record.uint64(at.sendTime);
+  const clockOffset = base.timeNs - record.uint64(layout.time);
+  const event: SocketEvent = Object.assign(base, {
+    kind: 'socket' as const,
+    operation: socketOperations[record.uint32(at.operation)] ?? 'close',
+    connection: record.uint64(at.connection),
+    carries: record.uint64(at.carries),
     local: address(at.local, at.localPort),
     remote: address(at.remote, at.remotePort),
-    content: socketContents[buffer.readUInt32LE(start + at.content)] ?? 'unknown',
-    sent: Number(buffer.readBigUInt64LE(start + at.sent)),
-    received: Number(buffer.readBigUInt64LE(start + at.received)),
-    ...(endedBy === undefined ? {} : { endedBy }),
-    ...(endTime === 0n ? {} : { endedNs: endTime + clockOffset }),
-    ...(endTime === 0n || sendTime === 0n ? {} : { lastSentNs: sendTime + clockOffset }),
-    errno: buffer.readUInt32LE(start + at.error),
-  };
+    content: socketContents[record.uint32(at.content)] ?? 'unknown',
+    sent: record.number(at.sent),
+    received: record.number(at.received),
+    errno: record.uint32(at.error),
+  });
+  if (endedBy !== undefined) event.endedBy = endedBy;
+  if (endTime !== 0n) event.endedNs = endTime + clockOffset;
+  if (endTime !== 0n && sendTime !== 0n) event.lastSentNs = sendTime + clockOffset;
+  return event;
 }
 
-function partData(buffer: Buffer, start: number): Buffer {
-  const data = start + layout.part.data;
-  return buffer.subarray(data, data + buffer.readUInt32LE(start + layout.dataLength));
+function partData(record: RecordReader): Buffer {
+  return record.bytes(layout.part.data, record.uint32(layout.dataLength));
 }
 
 /** The argument area ends in a NUL, except when it was cut. */
@@ -235,10 +246,4 @@ function splitArguments(bytes: Buffer): string[] {
 function splitVariable(variable: string): [string, string] {
   const equals = variable.indexOf('=');
   return equals === -1 ? [variable, ''] : [variable.slice(0, equals), variable.slice(equals + 1)];
-}
-
-/** A wait(2) status: a process that a signal ended has no exit code. */
-function exitStatus(status: number): { exitCode: number } | { signal: number } {
-  const signal = status & 0x7f;
-  return signal === 0 ? { exitCode: (status >> 8) & 0xff } : { signal };
 }

@@ -1,7 +1,9 @@
 // Turns the kernel's records of operations into evidence events. Owns how a path is put together, and which file
-// each thread is reading and writing.
+// each thread is reading and writing. Events are put together by Object.assign and assignments: before V8 optimises, which
+// a recording is over too soon for, `{ ...base, more }` takes a hundred times as long.
 
-import { cString, layout, OperationFlag, operationNames, RecordType } from '../bpf/record.js';
+import { layout, OperationFlag, operationNames, RecordType } from '../bpf/record.js';
+import type { RecordReader } from '../bpf/record-reader.js';
 import type {
   ConnectEvent,
   EventBase,
@@ -43,38 +45,38 @@ const networkFileSystems = new Set([
 const at = layout.operation;
 
 export class OperationAssembler {
-  readonly #base: (buffer: Buffer, start: number) => EventBase;
+  readonly #base: (record: RecordReader) => EventBase;
   /** By thread, and whether it reads or writes. The oldest make room: their threads have ended. */
   readonly #files = new Map<string, FileRef>();
   /** Reads and writes of files that the kernel announced and the ring lost. */
   unknownFiles = 0;
 
   /** @param base what all records have in common, its time that of the record. */
-  constructor(base: (buffer: Buffer, start: number) => EventBase) {
+  constructor(base: (record: RecordReader) => EventBase) {
     this.#base = base;
   }
 
-  /** The event of the record at `start`; undefined for one that only prepares others, or is of another kind. */
-  read(buffer: Buffer, start: number): OperationEvent | undefined {
-    switch (buffer.readUInt16LE(start + layout.type)) {
+  /** The event of a record; undefined for one that only prepares others, or is of another kind. */
+  read(record: RecordReader): OperationEvent | undefined {
+    switch (record.type) {
       case RecordType.operation:
-        return this.#readOperation(buffer, start);
+        return this.#readOperation(record);
       case RecordType.file:
-        this.#rememberFile(buffer, start);
+        this.#rememberFile(record);
         return undefined;
       case RecordType.transfer:
-        return this.#readTransfer(buffer, start);
+        return this.#readTransfer(record);
       case RecordType.content:
-        return this.#readContent(buffer, start);
+        return this.#readContent(record);
       default:
         return undefined;
     }
   }
 
-  #rememberFile(buffer: Buffer, start: number): void {
-    const key = fileKey(buffer, start, buffer.readUInt32LE(start + at.operation));
+  #rememberFile(record: RecordReader): void {
+    const key = fileKey(record, record.uint32(at.operation));
     this.#files.delete(key);
-    this.#files.set(key, fileRef(buffer, start, pathAt(buffer, start, 0)));
+    this.#files.set(key, fileAt(record));
     if (this.#files.size <= maxOpenFiles) return;
     for (const oldest of this.#files.keys()) {
       this.#files.delete(oldest);
@@ -82,178 +84,220 @@ export class OperationAssembler {
     }
   }
 
-  #file(buffer: Buffer, start: number, operation: number): FileRef {
-    const file = this.#files.get(fileKey(buffer, start, operation));
+  #file(record: RecordReader, operation: number): FileRef {
+    const file = this.#files.get(fileKey(record, operation));
     if (file !== undefined) return file;
     this.unknownFiles++;
     return { path: '', pathInferred: true, inode: 0, device: 0, fileType: 'unknown' };
   }
 
-  #readTransfer(buffer: Buffer, start: number): FileIoEvent {
+  #readTransfer(record: RecordReader): FileIoEvent {
     const fields = layout.transfer;
-    const operation = buffer.readUInt32LE(start + fields.operation);
-    const base = this.#base(buffer, start);
-    return {
-      kind: 'file-io',
-      ...base,
-      ...span(buffer, start, base, fields.startTime),
-      errno: buffer.readUInt32LE(start + fields.error),
-      operation: operationNames[operation] === 'write' ? 'write' : 'read',
-      ...this.#file(buffer, start, operation),
-      bytes: Number(buffer.readBigUInt64LE(start + fields.bytes)),
-      count: Number(buffer.readBigUInt64LE(start + fields.count)),
-      durationNs: buffer.readBigUInt64LE(start + fields.duration),
-      offset: Number(buffer.readBigUInt64LE(start + fields.offset)),
-    };
+    const operation = record.uint32(fields.operation);
+    const base = this.#base(record);
+    const file = this.#file(record, operation);
+    const event: FileIoEvent = Object.assign(base, {
+      kind: 'file-io' as const,
+      timeNs: beginning(record, base, fields.startTime),
+      endNs: base.timeNs,
+      errno: record.uint32(fields.error),
+      operation: operationNames[operation] === 'write' ? ('write' as const) : ('read' as const),
+      path: file.path,
+      pathInferred: file.pathInferred,
+      inode: file.inode,
+      device: file.device,
+      fileType: file.fileType,
+      bytes: record.number(fields.bytes),
+      count: record.number(fields.count),
+      durationNs: record.uint64(fields.duration),
+      offset: record.number(fields.offset),
+    });
+    if (file.mode !== undefined) event.mode = file.mode;
+    return event;
   }
 
-  #readContent(buffer: Buffer, start: number): FileContentEvent {
+  #readContent(record: RecordReader): FileContentEvent {
     const fields = layout.content;
-    const { path, inode, device } = this.#file(buffer, start, operationNames.indexOf('write'));
-    const data = start + fields.data;
-    return {
-      kind: 'file-content',
-      ...this.#base(buffer, start),
-      path,
-      inode,
-      device,
-      offset: Number(buffer.readBigUInt64LE(start + fields.offset)),
-      data: Buffer.from(buffer.subarray(data, data + buffer.readUInt32LE(start + layout.dataLength))),
-      missing: Number(buffer.readBigUInt64LE(start + fields.missing)),
-      source: 'write',
-    };
+    const file = this.#file(record, operationNames.indexOf('write'));
+    return Object.assign(this.#base(record), {
+      kind: 'file-content' as const,
+      path: file.path,
+      inode: file.inode,
+      device: file.device,
+      offset: record.number(fields.offset),
+      data: record.bytes(fields.data, record.uint32(layout.dataLength)),
+      missing: record.number(fields.missing),
+      source: 'write' as const,
+    });
   }
 
-  #readOperation(buffer: Buffer, start: number): OperationEvent | undefined {
-    const base = this.#base(buffer, start);
-    const operation = operationNames[buffer.readUInt32LE(start + at.operation)];
-    const result = buffer.readBigInt64LE(start + at.result);
-    const common = {
-      ...base,
-      ...span(buffer, start, base, at.startTime),
-      errno: result < 0n ? Number(-result) : 0,
-      uid: buffer.readUInt32LE(start + at.uid),
-      gid: buffer.readUInt32LE(start + at.gid),
-    };
-    const value = (index: number): bigint => buffer.readBigUInt64LE(start + at.values + 8 * index);
-    const ids = (count: number): number[] =>
-      Array.from({ length: count }, (_, index) => Number(value(index) & 0xffff_ffffn));
-
+  #readOperation(record: RecordReader): OperationEvent | undefined {
+    const operation = operationNames[record.uint32(at.operation)];
+    const base = this.#base(record);
+    const common = Object.assign(base, {
+      timeNs: beginning(record, base, at.startTime),
+      endNs: base.timeNs,
+      errno: errnoOf(record),
+    });
     switch (operation) {
-      case 'setuid':
-      case 'setgid':
-        return { kind: 'perm-op', operation, ...common, ids: ids(1) };
-      case 'setreuid':
-      case 'setregid':
-        return { kind: 'perm-op', operation, ...common, ids: ids(2) };
-      case 'setresuid':
-      case 'setresgid':
-        return { kind: 'perm-op', operation, ...common, ids: ids(3) };
-      case 'capset': {
-        const capabilities = { effective: value(0), permitted: value(1), inheritable: value(2) };
-        return { kind: 'perm-op', operation, ...common, ids: [], capabilities };
-      }
-      case 'connect': {
-        const { uid: _uid, gid: _gid, ...rest } = common;
-        const data = start + at.data;
-        const length = buffer.readUInt16LE(start + at.lengths + 2);
-        return { kind: 'connect', ...rest, ...socketAddress(buffer.subarray(data, data + length)) };
-      }
-      case 'exec':
-        return {
-          kind: 'exec-failed',
-          ...common,
-          execPath: pathAt(buffer, start, 0).path,
-          cwd: pathAt(buffer, start, 2).path,
-        };
       case undefined:
       case 'read':
       case 'write':
         return undefined;
+      case 'setuid':
+      case 'setgid':
+        return permission(record, common, operation, 1);
+      case 'setreuid':
+      case 'setregid':
+        return permission(record, common, operation, 2);
+      case 'setresuid':
+      case 'setresgid':
+        return permission(record, common, operation, 3);
+      case 'capset': {
+        const event = permission(record, common, operation, 0);
+        const [effective, permitted, inheritable] = [value(record, 0), value(record, 1), value(record, 2)];
+        event.capabilities = { effective, permitted, inheritable };
+        return event;
+      }
+      case 'connect':
+        return Object.assign(common, { kind: 'connect' as const }, socketAddress(partAt(record, 1)));
+      case 'exec':
+        return Object.assign(common, {
+          kind: 'exec-failed' as const,
+          uid: record.uint32(at.uid),
+          gid: record.uint32(at.gid),
+          execPath: pathAt(record, 0).path,
+          cwd: pathAt(record, 2).path,
+        });
       default:
-        return {
-          kind: 'file-op',
-          operation: operation === 'open' ? openOperation(buffer, start) : operation,
-          ...common,
-          ...fileRef(buffer, start, pathAt(buffer, start, 0)),
-          ...wanted(operation, value),
-          ...target(operation, buffer, start),
-        };
+        return fileOperation(record, common, operation === 'open' ? openOperation(record) : operation);
     }
   }
 }
 
+type Common = EventBase & Pick<FileOpEvent, 'endNs' | 'errno'>;
+
 /** The working directory in a RecordType.directory. */
-export function directoryAt(buffer: Buffer, start: number): string {
-  return pathAt(buffer, start, 0).path;
+export function directoryAt(record: RecordReader): string {
+  return pathAt(record, 0).path;
 }
 
-function fileKey(buffer: Buffer, start: number, operation: number): string {
-  return `${buffer.readUInt32LE(start + layout.tid)} ${operation}`;
+function fileKey(record: RecordReader, operation: number): string {
+  return `${record.uint32(layout.tid)} ${operation}`;
 }
 
-/** When the call began and returned; the record's own time is that of the return. */
-function span(buffer: Buffer, start: number, { timeNs }: EventBase, startTime: number) {
-  const before = buffer.readBigUInt64LE(start + layout.time) - buffer.readBigUInt64LE(start + startTime);
-  return { timeNs: timeNs - before, endNs: timeNs };
+/** When the call began; the time of the record is that of its return. */
+function beginning(record: RecordReader, { timeNs }: EventBase, startTime: number): bigint {
+  return timeNs - (record.uint64(layout.time) - record.uint64(startTime));
+}
+
+function errnoOf(record: RecordReader): number {
+  const result = record.int64(at.result);
+  return result < 0n ? Number(-result) : 0;
+}
+
+/** One of the four values of an operation, and its lower half. */
+function value(record: RecordReader, index: number): bigint {
+  return record.uint64(at.values + 8 * index);
+}
+
+function smallValue(record: RecordReader, index: number): number {
+  return record.uint32(at.values + 8 * index);
+}
+
+function permission(
+  record: RecordReader,
+  common: Common,
+  operation: PermOpEvent['operation'],
+  count: number,
+): PermOpEvent {
+  return Object.assign(common, {
+    kind: 'perm-op' as const,
+    operation,
+    uid: record.uint32(at.uid),
+    gid: record.uint32(at.gid),
+    ids: Array.from({ length: count }, (_, index) => smallValue(record, index)),
+  });
 }
 
 /** An open that made the file, or would have, is a creation; one that may not touch it, is one for writing. */
-function openOperation(buffer: Buffer, start: number): 'create' | 'open' {
-  if (buffer.readUInt16LE(start + layout.flags) & OperationFlag.created) return 'create';
-  const failed = buffer.readBigInt64LE(start + at.result) < 0n;
-  return failed && buffer.readUInt32LE(start + at.values) & createFlag ? 'create' : 'open';
+function openOperation(record: RecordReader): 'create' | 'open' {
+  if (record.uint16(layout.flags) & OperationFlag.created) return 'create';
+  return errnoOf(record) !== 0 && smallValue(record, 0) & createFlag ? 'create' : 'open';
 }
 
-function wanted(operation: (typeof operationNames)[number], value: (index: number) => bigint) {
-  const mode = (index: number): number => Number(value(index) & BigInt(permissionMask));
-  const id = (index: number): number => Number(value(index) & 0xffff_ffffn);
-  switch (operation) {
+function fileOperation(
+  record: RecordReader,
+  common: Common,
+  operation: FileOpEvent['operation'],
+): FileOpEvent {
+  const file = fileAt(record);
+  const event: FileOpEvent = Object.assign(common, {
+    kind: 'file-op' as const,
+    operation,
+    uid: record.uint32(at.uid),
+    gid: record.uint32(at.gid),
+    path: file.path,
+    pathInferred: file.pathInferred,
+    inode: file.inode,
+    device: file.device,
+    fileType: file.fileType,
+  });
+  if (file.mode !== undefined) event.mode = file.mode;
+  addWanted(record, event);
+  return event;
+}
+
+/** What the caller asked for, by the kernel's name of the operation: creat() and mknod() differ from an open that creates. */
+function addWanted(record: RecordReader, event: FileOpEvent): void {
+  switch (operationNames[record.uint32(at.operation)]) {
     case 'open':
-      return {
-        flags: Number(value(0) & 0xffff_ffffn),
-        ...(value(0) & BigInt(createFlag) ? { wantedMode: mode(1) } : {}),
-      };
+      event.flags = smallValue(record, 0);
+      if (event.flags & createFlag) event.wantedMode = smallValue(record, 1) & permissionMask;
+      break;
     case 'create':
     case 'mkdir':
     case 'chmod':
-      return { wantedMode: mode(0) };
+      event.wantedMode = smallValue(record, 0) & permissionMask;
+      break;
     case 'chown':
-      return { ownerUid: id(0), ownerGid: id(1) };
+      event.ownerUid = smallValue(record, 0);
+      event.ownerGid = smallValue(record, 1);
+      break;
     case 'rename':
-    case 'link':
-      return { flags: id(0) };
+    case 'link': {
+      event.flags = smallValue(record, 0);
+      const { path, pathInferred } = pathAt(record, 2);
+      event.target = path;
+      event.pathInferred ||= pathInferred;
+      break;
+    }
+    case 'symlink':
+      event.target = partAt(record, 3).toString('utf8');
+      break;
     case 'truncate':
-      return { length: Number(value(0)) };
+      event.length = record.number(at.values);
+      break;
     case 'allocate':
-      return { flags: id(0), length: Number(value(1) + value(2)) };
-    default:
-      return {};
+      event.flags = smallValue(record, 0);
+      event.length = Number(value(record, 1) + value(record, 2));
+      break;
   }
-}
-
-function target(operation: (typeof operationNames)[number], buffer: Buffer, start: number) {
-  if (operation === 'symlink') return { target: partAt(buffer, start, 3).toString('utf8') };
-  if (operation !== 'rename' && operation !== 'link') return {};
-  const { path, pathInferred } = pathAt(buffer, start, 2);
-  return { target: path, ...(pathInferred ? { pathInferred } : {}) };
 }
 
 /** One of the four strings behind an operation. */
-function partAt(buffer: Buffer, start: number, part: number): Buffer {
-  let position = start + at.data;
-  for (let before = 0; before < part; before++) {
-    position += buffer.readUInt16LE(start + at.lengths + 2 * before);
-  }
-  return buffer.subarray(position, position + buffer.readUInt16LE(start + at.lengths + 2 * part));
+function partAt(record: RecordReader, part: number): Buffer {
+  let position: number = at.data;
+  for (let before = 0; before < part; before++) position += record.uint16(at.lengths + 2 * before);
+  return record.bytes(position, record.uint16(at.lengths + 2 * part));
 }
 
 /** The path of which part `part` is the directory and the next one the name below it. */
-function pathAt(buffer: Buffer, start: number, part: number): { path: string; pathInferred: boolean } {
-  const components = partAt(buffer, start, part).toString('utf8').split('\0').slice(0, -1).reverse();
-  const flags = buffer.readUInt16LE(start + layout.flags);
-  let pathInferred = (flags & (OperationFlag.pathCut | OperationFlag.nameUnreadable)) !== 0;
-  for (const component of partAt(buffer, start, part + 1)
+function pathAt(record: RecordReader, part: number): { path: string; pathInferred: boolean } {
+  const components = partAt(record, part).toString('utf8').split('\0').slice(0, -1).reverse();
+  let pathInferred =
+    (record.uint16(layout.flags) & (OperationFlag.pathCut | OperationFlag.nameUnreadable)) !== 0;
+  for (const component of partAt(record, part + 1)
     .toString('utf8')
     .split('/')) {
     if (component === '..') {
@@ -265,15 +309,18 @@ function pathAt(buffer: Buffer, start: number, part: number): { path: string; pa
   return { path: `/${components.join('/')}`, pathInferred };
 }
 
-function fileRef(buffer: Buffer, start: number, path: { path: string; pathInferred: boolean }): FileRef {
-  const mode = buffer.readUInt32LE(start + at.mode);
-  return {
-    ...path,
-    inode: Number(buffer.readBigUInt64LE(start + at.inode)),
-    device: buffer.readUInt32LE(start + at.device),
-    fileType: fileType(buffer.readUInt32LE(start + at.magic), mode),
-    ...(mode === 0 ? {} : { mode: mode & permissionMask }),
+function fileAt(record: RecordReader): FileRef {
+  const { path, pathInferred } = pathAt(record, 0);
+  const mode = record.uint32(at.mode);
+  const file: FileRef = {
+    path,
+    pathInferred,
+    inode: record.number(at.inode),
+    device: record.uint32(at.device),
+    fileType: fileType(record.uint32(at.magic), mode),
   };
+  if (mode !== 0) file.mode = mode & permissionMask;
+  return file;
 }
 
 function fileType(magic: number, mode: number): FileType {
@@ -293,6 +340,7 @@ function socketAddress(bytes: Buffer): Pick<ConnectEvent, 'family' | 'address' |
   }
   if (family !== addressFamily.unix) return { family, address: '', port: 0 };
   const isAbstract = bytes.length > 2 && bytes[2] === 0;
-  const name = isAbstract ? bytes.toString('utf8', 3) : cString(bytes, 2, bytes.length - 2);
+  const end = isAbstract ? -1 : bytes.indexOf(0, 2);
+  const name = bytes.toString('utf8', isAbstract ? 3 : 2, end === -1 ? bytes.length : end);
   return { family, address: isAbstract ? `@${name}` : name, port: 0 };
 }

@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
-import { forEachRecord, muchOfRing } from '../bpf/record.js';
+import { muchOfRing } from '../bpf/record.js';
+import { RecordReader } from '../bpf/record-reader.js';
 import { AgsightError, messageOf } from '../errors.js';
 import type { EventBase, RecordedSource } from '../evidence/event.js';
 import { EvidenceWriter } from '../evidence/writer.js';
@@ -56,6 +57,7 @@ export class Recording {
   readonly #assembler: EventAssembler;
   readonly #clocks: { monotonicNs: bigint; realtimeNs: bigint };
   readonly #buffer = Buffer.alloc(drainBufferBytes);
+  readonly #reader = new RecordReader(this.#buffer);
   readonly #intervalMs: number;
   #optimize = (): void => undefined;
   #lost = 0;
@@ -240,8 +242,8 @@ export class Recording {
       if (filled === 0) break;
       // Whoever is followed for its name was announced before its first record.
       this.#attend();
-      forEachRecord(this.#buffer, filled, (start) => {
-        this.#take(start, writer);
+      this.#reader.forEach(filled, (record) => {
+        this.#take(record, writer);
         // A program that begins meanwhile does not wait with its first call.
         if (++taken % recordsBetweenNotices === 0) this.#attend();
       });
@@ -253,8 +255,8 @@ export class Recording {
     this.#options.observer?.recorded({ bytes: writer.bytes, lost: this.#lost });
   }
 
-  #take(start: number, writer: EvidenceWriter): void {
-    const event = this.#assembler.read(this.#buffer, start);
+  #take(record: RecordReader, writer: EvidenceWriter): void {
+    const event = this.#assembler.read(record);
     if (event === undefined || !this.#targets.accepts(event.rootPid) || this.#isOurs(event)) return;
     if (event.kind === 'file-content' && event.missing > 0) {
       this.#readBack(event, event, writer, { offset: event.offset, bytes: event.missing });

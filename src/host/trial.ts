@@ -3,7 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { KernelProgram } from '../bpf/kernel-program.js';
-import { Cookie, forEachRecord, layout, RecordType, tlsLibraries } from '../bpf/record.js';
+import { Cookie, layout, RecordType, tlsLibraries } from '../bpf/record.js';
+import { RecordReader } from '../bpf/record-reader.js';
 import { loadShim } from '../bpf/shim.js';
 import { kernelTypes } from '../capture/host.js';
 import { functionId } from './btf.js';
@@ -45,12 +46,9 @@ export async function tryCapture(ringBytes: number): Promise<Trial> {
 function isRecorded(program: KernelProgram): boolean {
   const buffer = Buffer.alloc(drainBytes);
   let found = false;
-  forEachRecord(buffer, program.drain(buffer), (start) => {
-    const isOurs =
-      buffer.readUInt16LE(start + layout.type) === RecordType.tls &&
-      buffer.readUInt32LE(start + layout.pid) === process.pid;
-    const data = start + layout.tls.data;
-    found ||= isOurs && buffer.subarray(data, data + sample.length).equals(sample);
+  new RecordReader(buffer).forEach(program.drain(buffer), (record) => {
+    const isOurs = record.type === RecordType.tls && record.uint32(layout.pid) === process.pid;
+    found ||= isOurs && record.bytes(layout.tls.data, sample.length).equals(sample);
   });
   return found;
 }

@@ -4,7 +4,8 @@ import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { KernelProgram, type Probe } from '../../src/bpf/kernel-program.js';
-import { Cookie, forEachRecord, layout, muchOfRing, RecordType } from '../../src/bpf/record.js';
+import { Cookie, layout, muchOfRing, RecordType } from '../../src/bpf/record.js';
+import { RecordReader } from '../../src/bpf/record-reader.js';
 import { loadShim } from '../../src/bpf/shim.js';
 import { inspectBinary } from '../../src/elf/binary.js';
 import { requireRoot, requireThat } from '../support/requirements.js';
@@ -35,9 +36,8 @@ async function run(script: string): Promise<void> {
 function drainedLengths(program: KernelProgram): number[] {
   const buffer = Buffer.alloc(ringBytes);
   const lengths: number[] = [];
-  forEachRecord(buffer, program.drain(buffer), (start) => {
-    if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
-    lengths.push(buffer.readUInt32LE(start + layout.dataLength));
+  new RecordReader(buffer).forEach(program.drain(buffer), (record) => {
+    if (record.type === RecordType.tls) lengths.push(record.uint32(layout.dataLength));
   });
   return lengths;
 }
@@ -105,22 +105,17 @@ async function sealedAndOpened(functions: Readonly<Record<string, number>>, scri
     await run(script);
     const buffer = Buffer.alloc(ringBytes);
     const seen: SeenRecord[] = [];
-    forEachRecord(buffer, program.drain(buffer), (start) => {
-      if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
-      const length = buffer.readUInt32LE(start + layout.dataLength);
-      const offset = buffer.readBigUInt64LE(start + layout.tls.offset);
-      const additional = start + layout.tls.additional;
-      const data = start + layout.tls.data;
+    new RecordReader(buffer).forEach(program.drain(buffer), (record) => {
+      if (record.type !== RecordType.tls) return;
+      const length = record.uint32(layout.dataLength);
+      const offset = record.uint64(layout.tls.offset);
+      const additional = record.bytes(layout.tls.additional, record.uint32(layout.tls.additionalLength));
       seen.push({
-        receive: (buffer.readUInt16LE(start + layout.flags) & 1) === 1,
+        receive: (record.uint16(layout.flags) & 1) === 1,
         offset,
         length,
-        additional: buffer.toString(
-          'hex',
-          additional,
-          additional + buffer.readUInt32LE(start + layout.tls.additionalLength),
-        ),
-        right: buffer.subarray(data, data + length).equals(generatedBytes('send', Number(offset), length)),
+        additional: additional.toString('hex'),
+        right: record.bytes(layout.tls.data, length).equals(generatedBytes('send', Number(offset), length)),
       });
     });
     return seen;

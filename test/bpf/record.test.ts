@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   Cookie,
   counterNames,
-  forEachRecord,
   layout,
   maxNames,
   muchOfRing,
@@ -228,16 +227,4 @@ test('TypeScript and C agree on types, flags, cookies and the number of counters
   expect(socketEndings.indexOf('here')).toBe(fromC.SOCKET_ENDED_HERE);
   expect(socketEndings.indexOf('there')).toBe(fromC.SOCKET_ENDED_THERE);
   expect(counterNames).toHaveLength(fromC.COUNTER_MAX ?? 0);
-});
-
-test('records are found behind their lengths and padding', () => {
-  const buffer = Buffer.alloc(64);
-  buffer.writeUInt32LE(5, 0);
-  buffer.writeUInt32LE(16, 16);
-  const seen: [number, number][] = [];
-  forEachRecord(buffer, 40, (start, length) => seen.push([start, length]));
-  expect(seen).toEqual([
-    [8, 5],
-    [24, 16],
-  ]);
 });

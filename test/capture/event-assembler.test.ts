@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { layout, RecordType, TlsFlag } from '../../src/bpf/record.js';
+import { RecordReader } from '../../src/bpf/record-reader.js';
 import { EventAssembler } from '../../src/capture/event-assembler.js';
 
 const clocks = { monotonicNs: 1_000n, realtimeNs: 1_800_000_000_000_001_000n };
@@ -40,10 +41,10 @@ function exit(status: number): Buffer {
 
 test('an exec is put together from its parts, with argument boundaries kept', () => {
   const assembler = new EventAssembler(clocks);
-  expect(assembler.read(part(RecordType.variable, 7n, 'CODEX_HOME=/a=b'), 0)).toBeUndefined();
-  expect(assembler.read(part(RecordType.argv, 7n, 'sh\0-c\0'), 0)).toBeUndefined();
-  expect(assembler.read(part(RecordType.argv, 7n, '\0two words\0'), 0)).toBeUndefined();
-  expect(assembler.read(exec(7n, 17), 0)).toMatchObject({
+  expect(assembler.read(new RecordReader(part(RecordType.variable, 7n, 'CODEX_HOME=/a=b')))).toBeUndefined();
+  expect(assembler.read(new RecordReader(part(RecordType.argv, 7n, 'sh\0-c\0')))).toBeUndefined();
+  expect(assembler.read(new RecordReader(part(RecordType.argv, 7n, '\0two words\0')))).toBeUndefined();
+  expect(assembler.read(new RecordReader(exec(7n, 17)))).toMatchObject({
     kind: 'exec',
     pid: 40,
     tid: 41,
@@ -59,23 +60,27 @@ test('an exec is put together from its parts, with argument boundaries kept', ()
 
 test('parts of an exec whose last record was lost do not leak into the next', () => {
   const assembler = new EventAssembler(clocks);
-  assembler.read(part(RecordType.argv, 7n, 'lost\0'), 0);
-  assembler.read(part(RecordType.argv, 8n, 'kept\0'), 0);
-  expect(assembler.read(exec(8n, 5), 0)).toMatchObject({ argv: ['kept'], argvMissing: 0 });
-  assembler.read(part(RecordType.argv, 9n, 'lost\0'), 0);
-  expect(assembler.read(exec(10n, 5), 0)).toMatchObject({ argv: [], argvMissing: 5, environment: {} });
+  assembler.read(new RecordReader(part(RecordType.argv, 7n, 'lost\0')));
+  assembler.read(new RecordReader(part(RecordType.argv, 8n, 'kept\0')));
+  expect(assembler.read(new RecordReader(exec(8n, 5)))).toMatchObject({ argv: ['kept'], argvMissing: 0 });
+  assembler.read(new RecordReader(part(RecordType.argv, 9n, 'lost\0')));
+  expect(assembler.read(new RecordReader(exec(10n, 5)))).toMatchObject({
+    argv: [],
+    argvMissing: 5,
+    environment: {},
+  });
 });
 
 test('a status of wait(2) is an exit code or a signal, never both', () => {
   const assembler = new EventAssembler(clocks);
-  const zero = assembler.read(exit(0), 0);
+  const zero = assembler.read(new RecordReader(exit(0)));
   expect(zero).toMatchObject({ exitCode: 0 });
   expect(zero).not.toHaveProperty('signal');
-  expect(assembler.read(exit(3 << 8), 0)).toMatchObject({ exitCode: 3 });
-  const killed = assembler.read(exit(9), 0);
+  expect(assembler.read(new RecordReader(exit(3 << 8)))).toMatchObject({ exitCode: 3 });
+  const killed = assembler.read(new RecordReader(exit(9)));
   expect(killed).toMatchObject({ signal: 9 });
   expect(killed).not.toHaveProperty('exitCode');
-  expect(assembler.read(exit(0x80 | 11), 0)).toMatchObject({ signal: 11 });
+  expect(assembler.read(new RecordReader(exit(0x80 | 11)))).toMatchObject({ signal: 11 });
 });
 
 test('a TLS record is its bytes, or the number of those that are missing and why', () => {
@@ -84,7 +89,7 @@ test('a TLS record is its bytes, or the number of those that are missing and why
   whole.writeUInt32LE(1, layout.tls.library);
   whole.writeBigUInt64LE(2n ** 40n, layout.tls.offset);
   whole.write('hello', layout.tls.data);
-  expect(assembler.read(whole, 0)).toMatchObject({
+  expect(assembler.read(new RecordReader(whole))).toMatchObject({
     direction: 'receive',
     library: 'openssl',
     offset: 2 ** 40,
@@ -94,10 +99,10 @@ test('a TLS record is its bytes, or the number of those that are missing and why
 
   const absent = record(RecordType.tls, { flags: TlsFlag.unreadable });
   absent.writeBigUInt64LE(100n, layout.tls.missing);
-  expect(assembler.read(absent, 0)).toMatchObject({
+  expect(assembler.read(new RecordReader(absent))).toMatchObject({
     direction: 'send',
     missing: 100,
     missingReason: 'unreadable',
   });
-  expect(assembler.read(whole, 0)).not.toHaveProperty('missingReason');
+  expect(assembler.read(new RecordReader(whole))).not.toHaveProperty('missingReason');
 });

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { layout, OperationFlag, operationNames, RecordType } from '../../src/bpf/record.js';
+import { RecordReader } from '../../src/bpf/record-reader.js';
 import { OperationAssembler } from '../../src/capture/operation-assembler.js';
 
 const at = layout.operation;
@@ -50,16 +51,16 @@ function transfer(name: 'read' | 'write', bytes: bigint, tid = 1): Buffer {
 }
 
 function assembler(): OperationAssembler {
-  return new OperationAssembler((buffer, start) => ({
+  return new OperationAssembler((record) => ({
     pid: 7,
-    tid: buffer.readUInt32LE(start + layout.tid),
+    tid: record.uint32(layout.tid),
     comm: 'sh',
-    timeNs: buffer.readBigUInt64LE(start + layout.time),
+    timeNs: record.uint64(layout.time),
     rootPid: 7,
   }));
 }
 
-const read = (record: Buffer) => assembler().read(record, 0);
+const read = (record: Buffer) => assembler().read(new RecordReader(record));
 
 test.each([
   [['work', 'home'], 'a.txt', '/home/work/a.txt', false],
@@ -110,19 +111,22 @@ test.each([
 test('reads and writes are of the file that their thread has begun with, and counted when it is not known', () => {
   const operations = assembler();
   const begin = (name: Operation, tid: number, file: string) =>
-    operations.read(operation(name, { type: RecordType.file, tid, strings: [[file]] }), 0);
+    operations.read(new RecordReader(operation(name, { type: RecordType.file, tid, strings: [[file]] })));
   begin('read', 1, 'in');
   begin('write', 1, 'out');
   begin('write', 2, 'other');
-  expect(operations.read(transfer('read', 5n), 0)).toMatchObject({
+  expect(operations.read(new RecordReader(transfer('read', 5n)))).toMatchObject({
     operation: 'read',
     path: '/in',
     bytes: 5,
   });
-  expect(operations.read(transfer('write', 6n), 0)).toMatchObject({ operation: 'write', path: '/out' });
-  expect(operations.read(transfer('write', 7n, 2), 0)).toMatchObject({ path: '/other' });
+  expect(operations.read(new RecordReader(transfer('write', 6n)))).toMatchObject({
+    operation: 'write',
+    path: '/out',
+  });
+  expect(operations.read(new RecordReader(transfer('write', 7n, 2)))).toMatchObject({ path: '/other' });
   expect(operations.unknownFiles).toBe(0);
-  expect(operations.read(transfer('read', 8n, 2), 0)).toMatchObject({
+  expect(operations.read(new RecordReader(transfer('read', 8n, 2)))).toMatchObject({
     path: '',
     pathInferred: true,
     bytes: 8,

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { KernelProgram } from '../../src/bpf/kernel-program.js';
-import { Cookie, forEachRecord, layout, RecordType, TlsFlag } from '../../src/bpf/record.js';
+import { Cookie, layout, RecordType, TlsFlag } from '../../src/bpf/record.js';
+import { RecordReader } from '../../src/bpf/record-reader.js';
 import { inspectBinary } from '../../src/elf/binary.js';
 import { prepareCodexRun } from '../support/codex-run.js';
 import { demoPrompt, demoSteps, demoWorkspace } from '../support/demo-script.js';
@@ -27,11 +28,10 @@ function drain(program: KernelProgram): { sent: string; received: string } {
   const buffer = Buffer.alloc(ringBytes);
   const sent: Buffer[] = [];
   const received: Buffer[] = [];
-  forEachRecord(buffer, program.drain(buffer), (start) => {
-    if (buffer.readUInt16LE(start + layout.type) !== RecordType.tls) return;
-    const length = buffer.readUInt32LE(start + layout.dataLength);
-    const data = Buffer.from(buffer.subarray(start + layout.tls.data, start + layout.tls.data + length));
-    const isReceived = (buffer.readUInt16LE(start + layout.flags) & TlsFlag.receive) !== 0;
+  new RecordReader(buffer).forEach(program.drain(buffer), (record) => {
+    if (record.type !== RecordType.tls) return;
+    const data = record.bytes(layout.tls.data, record.uint32(layout.dataLength));
+    const isReceived = (record.uint16(layout.flags) & TlsFlag.receive) !== 0;
     (isReceived ? received : sent).push(data);
   });
   return {
