@@ -31,7 +31,7 @@ import {
 } from './summary.js';
 import type { Targets } from './targets.js';
 
-const drainBufferBytes = 4 << 20;
+const drainBufferBytes = 1 << 20;
 // Draining takes a CPU that the targets may want. What they do is drained when they have paused for so long, when it has
 // become much, or at the latest after so long, sooner where a person watches. As much is lost when the capture is killed.
 const pauseMs = 250;
