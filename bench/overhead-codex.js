@@ -83,6 +83,19 @@ const contestants = [
   },
 ];
 
+/**
+ * The standard error of the median of values that scatter as a normal distribution does, from the middle half of them:
+ * a run that something else has disturbed counts no more than another.
+ *
+ * @param {readonly number[]} values
+ */
+function errorOfMedian(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const quarter = Math.floor(sorted.length / 4);
+  const middleHalf = (sorted.at(-1 - quarter) ?? Number.NaN) - (sorted[quarter] ?? Number.NaN);
+  return ((middleHalf / 1.349) * 1.253) / Math.sqrt(sorted.length);
+}
+
 /** @param {number} rounds */
 export async function compareCodex(rounds) {
   for (const scenario of scenarios) await compareScenario(rounds, scenario);
@@ -121,13 +134,13 @@ async function compareScenario(rounds, { name: title, runs, steps }) {
   );
   for (const [name, values] of samples) {
     // Of pairs from one round: what the machine does meanwhile hits both.
-    const ratio = median(
-      values.map(
-        (/** @type {number} */ value, /** @type {number} */ round) =>
-          value / (samples.get('bare')?.[round] ?? Number.NaN),
-      ),
+    const ratios = values.map(
+      (/** @type {number} */ value, /** @type {number} */ round) =>
+        value / (samples.get('bare')?.[round] ?? Number.NaN),
     );
-    const change = name === 'bare' ? '' : `   ${((ratio - 1) * 100).toFixed(1)} %`;
-    console.log(`  ${name.padEnd(28)} ${median(values).toFixed(0)} ms${change}`);
+    const change = `${((median(ratios) - 1) * 100).toFixed(1)} % ± ${(errorOfMedian(ratios) * 100).toFixed(1)}`;
+    console.log(
+      `  ${name.padEnd(28)} ${median(values).toFixed(0)} ms${name === 'bare' ? '' : `   ${change}`}`,
+    );
   }
 }
