@@ -115,6 +115,15 @@ async function librariesIn(bundle: string): Promise<Set<string>> {
   return libraries;
 }
 
+/** How much TLS authenticates beside what it seals: 5 bytes in TLS 1.3, 13 in TLS 1.2. */
+async function additionalBytesIn(bundle: string): Promise<Set<number>> {
+  const lengths = new Set<number>();
+  for await (const event of readEvidence(bundle)) {
+    if (event.kind === 'tls') lengths.add(event.additionalData?.length ?? 0);
+  }
+  return lengths;
+}
+
 /** What was sent over TLS. */
 async function sentIn(bundle: string): Promise<string> {
   const sent: Uint8Array[] = [];
@@ -197,6 +206,36 @@ describe('TLS 1.2', () => {
       const sent = await sentIn(bundle);
       expect(server.requests).toHaveLength(2);
       for (const { body } of server.requests) expect(sent.split(body)).toHaveLength(2);
+    },
+  );
+
+  test.for([
+    ['0.130.0', aesGcm],
+    ['0.169.0', aesGcm],
+    ['0.169.0', chaCha20],
+  ] as const)(
+    'under the WebSocket of Codex %s with %s is seen',
+    { timeout: fetchTimeoutMs },
+    async ([version, ciphers], context) => {
+      const codex = await requireCodex(version, context);
+      const { name, serve } = overTls12(ciphers);
+      const transport: Transport = {
+        name: `${name} WebSocket`,
+        provider: 'built-in',
+        serve: { ...serve, webSocket: 'deflate' },
+        library: underRustls,
+      };
+      const { bundle, code, stderr, server } = await capturedRun(codex, version, transport);
+      expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(', 0 lost') });
+      expect(server.requests).toEqual([]);
+      expect(existsSync(join(bundle, 'anomalies.json'))).toBe(false);
+      expect(await librariesIn(bundle)).toEqual(new Set([underRustls(version)]));
+      expect(await additionalBytesIn(bundle)).toEqual(new Set([13]));
+      expect(factsOf(readJson(bundle, 'state.json'))).toMatchObject({
+        turns: [{ status: 'completed' }],
+        inferences: [{ response_id: 'resp_mock_1' }, { response_id: 'resp_mock_2' }],
+        tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
+      });
     },
   );
 
