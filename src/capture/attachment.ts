@@ -18,7 +18,7 @@ export class Attachment {
   #bystanders: readonly number[] = [];
 
   constructor(program: KernelProgram, { target, observer, children, files }: CaptureOptions) {
-    this.probes = new ProcessProbes(program);
+    this.probes = new ProcessProbes(program, children !== false);
     this.targets = new Targets(program, {
       names: 'names' in target ? (target.names ?? []).map(namePattern) : [],
       everybody: 'agentEndpoints' in target,

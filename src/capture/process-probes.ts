@@ -22,9 +22,13 @@ export class ProcessProbes {
   readonly #unseen: UnseenConnections;
   readonly #homes = new Set<string>();
   readonly #warnings = new Set<string>();
+  /** What is recorded of a program without known functions. */
+  readonly #rest: string;
 
-  constructor(program: KernelProgram) {
+  /** @param followsChildren whether what the targets start is recorded too */
+  constructor(program: KernelProgram, followsChildren = true) {
     this.#program = program;
+    this.#rest = followsChildren ? 'watching what it loads and starts' : 'watching what it loads';
     this.#binaries = new ProbedBinaries(program);
     this.#unseen = new UnseenConnections({
       reportOf: (file) => this.#binaries.reportOf(file),
@@ -87,7 +91,7 @@ export class ProcessProbes {
       const isProbed = this.#binaries.probeProgram(path).length > 0;
       this.#tellUnseen(path, path);
       if (isProbed) return;
-      note(`agsight: no known TLS function in ${path}; watching what it loads and starts`);
+      note(`agsight: no known TLS function in ${path}; ${this.#rest}`);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
     }
@@ -105,7 +109,7 @@ export class ProcessProbes {
         note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
       }
       if (!this.#probeRunning(pid, exe)) {
-        note(`agsight: no known TLS function in ${exe}; watching what it loads and starts`);
+        note(`agsight: no known TLS function in ${exe}; ${this.#rest}`);
       }
     } catch (cause) {
       const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);

@@ -199,6 +199,7 @@ export class Recording {
       command?.leave();
     }
     if (reason !== 'target-exit') this.#tellWhoGoesOn(command, grace !== undefined);
+    this.#tellNobodyCame();
     await this.#drain(writer);
     // Goes on while the rest is written; whoever closes the program waits for it.
     void this.#program.endProbes();
@@ -226,6 +227,13 @@ export class Recording {
     this.#warnings.push(
       `the command goes on, and is not recorded any more: process ${command.pid}.${ignored}`,
     );
+  }
+
+  /** Warns that a name was waited for in vain. */
+  #tellNobodyCame(): void {
+    const { target } = this.#options;
+    if (!('pids' in target) || this.#targets.roots.length > 0) return;
+    this.#warnings.push(`no process was called ${(target.names ?? []).join(' or ')} while the capture ran`);
   }
 
   /** Probes what the kernel has announced; what a root that has ended left in the ring is drained soon. */

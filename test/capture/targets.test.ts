@@ -68,6 +68,12 @@ async function recordingOf(name: string): Promise<void> {
   while (!existsSync(join(directory, name, 'capture.json'))) await delay(10);
 }
 
+test('whoever waits for a name in vain is told so', async () => {
+  const names = [`nobody-${process.pid}`, `no-one-${process.pid}`];
+  const summary = await capture(options('bundle', { target: { pids: [], names }, durationMs: 200 }));
+  expect(summary.warnings).toEqual([`no process was called ${names.join(' or ')} while the capture ran`]);
+});
+
 test('programs are followed by their names, those that run and those that begin later, with their children', async () => {
   // Names that nothing else on this host has; the kernel knows 15 bytes of a name.
   const agent = `ag-${process.pid}`;
@@ -94,6 +100,7 @@ test('programs are followed by their names, those that run and those that begin 
     names: [`${agent}*`, `o?her-${process.pid}`],
     lost_events: 0,
   });
+  expect(summary.warnings).toEqual([]);
   expect(summary.targets.map(({ pid }) => pid)).toEqual([early.pid]);
   const all = await events('bundle');
   const moved = all.filter(isTls).map(({ pid, rootPid, data }) => [pid, rootPid, data.length]);
