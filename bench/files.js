@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { RING_PAGES } from './tracers.js';
 
 const RUNS = 3;
 const batches = Number(process.argv[2] ?? 500);
@@ -76,7 +77,7 @@ const bpftrace = (/** @type {string} */ command) => [
   '-m',
   'sh',
   '-c',
-  `mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec bpftrace -B line -o ${directory}/bpftrace.out -c "${command}" ${directory}/script.bt`,
+  `mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec env BPFTRACE_PERF_RB_PAGES=${RING_PAGES} bpftrace -B line -o ${directory}/bpftrace.out -c "${command}" ${directory}/script.bt`,
 ];
 
 /** Runs the load on its own while `watcher` watches somebody else. @param {string[]} watcher @param {() => boolean} isReady */
@@ -147,6 +148,11 @@ try {
       'bpftrace, this process',
       await median(() => {
         const { stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+        const lost = [...stderr.matchAll(/Lost (\d+) events/g)].reduce(
+          (sum, [, count]) => sum + Number(count),
+          0,
+        );
+        if (lost > 0) console.log(`bpftrace has lost ${lost} calls, which is cheaper than to tell them`);
         return parse(`${stdout}\n${stderr}`);
       }),
       bare,

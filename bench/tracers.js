@@ -11,7 +11,7 @@ import { readCost, run } from './tls-load.js';
 /** A tracer that has written nothing for so long has nothing left to write. */
 const QUIET_MS = 1000;
 /** Of 4 KiB, in a ring of bpftrace: 64 MiB, as agsight has. Its own 64 pages lose most calls, and to lose one is cheaper. */
-const RING_PAGES = 16_384;
+export const RING_PAGES = 16_384;
 
 /**
  * @typedef {object} Tracer
