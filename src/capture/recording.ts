@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelProgram } from '../bpf/kernel-program.js';
-import { muchOfRing } from '../bpf/record.js';
 import { RecordReader } from '../bpf/record-reader.js';
 import { AgsightError, messageOf } from '../errors.js';
 import type { EventBase, RecordedSource } from '../evidence/event.js';
@@ -14,6 +13,7 @@ import type { Attachment } from './attachment.js';
 import type { CaptureOptions } from './capture.js';
 import type { StoppedCommand } from './command.js';
 import { deferOptimization } from './compilation.js';
+import { DrainSchedule, pauseMs } from './drain-schedule.js';
 import { EventAssembler, type KernelEvent } from './event-assembler.js';
 import { raisePriority } from './priority.js';
 import { isAlive } from './process.js';
@@ -32,11 +32,6 @@ import {
 import type { Targets } from './targets.js';
 
 const drainBufferBytes = 1 << 20;
-// Draining takes a CPU that the targets may want. What they do is drained when they have paused for so long, when it has
-// become much, or at the latest after so long, sooner where a person watches. As much is lost when the capture is killed.
-const pauseMs = 250;
-const drainIntervalMs = 2000;
-const watchedIntervalMs = 500;
 const recordsBetweenNotices = 64;
 const housekeepingMs = 1000;
 // How long a command that was told to stop is still recorded.
@@ -58,13 +53,9 @@ export class Recording {
   readonly #clocks: { monotonicNs: bigint; realtimeNs: bigint };
   readonly #buffer = Buffer.alloc(drainBufferBytes);
   readonly #reader = new RecordReader(this.#buffer);
-  readonly #intervalMs: number;
+  readonly #schedule: DrainSchedule;
   #optimize = (): void => undefined;
   #lost = 0;
-  /** When the ring is drained although little is in it. */
-  #dueMs = 0;
-  /** What waited in the ring when it was last looked at, and how long nothing may come. */
-  #looked = { untilMs: 0, pending: 0 };
   /** The command that is held, until it runs what it was started for. */
   #heldPid: number | undefined;
   /** Ranges of rollout files that were neither copied nor there to be read. */
@@ -73,7 +64,8 @@ export class Recording {
 
   constructor(options: CaptureOptions, program: KernelProgram, attachment: Attachment) {
     this.#options = options;
-    this.#intervalMs = options.observer === undefined ? drainIntervalMs : watchedIntervalMs;
+    const { ringBytes, observer } = options;
+    this.#schedule = new DrainSchedule({ ringBytes, isWatched: observer !== undefined });
     this.#program = program;
     this.#attachment = attachment;
     this.#probes = attachment.probes;
@@ -180,15 +172,13 @@ export class Recording {
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
 
     try {
-      this.#dueMs = performance.now() + this.#intervalMs;
+      this.#schedule.drained();
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(this.#program.pending > 0 ? pauseMs : undefined), ended]);
         this.#attend();
         const { pending } = this.#program;
-        const isMuch = pending * muchOfRing >= this.#options.ringBytes;
-        if (isMuch) this.#optimize();
-        if (pending === 0) continue;
-        if (!isMuch && !this.#hasPaused(pending) && performance.now() < this.#dueMs) continue;
+        if (this.#schedule.isMuch(pending)) this.#optimize();
+        if (!this.#schedule.isDue(pending)) continue;
         await this.#drain(writer);
         if (this.#targets.areOver) endFor('target-exit');
       }
@@ -199,7 +189,6 @@ export class Recording {
       command?.leave();
     }
     if (reason !== 'target-exit') this.#tellWhoGoesOn(command, grace !== undefined);
-    this.#tellNobodyCame();
     await this.#drain(writer);
     // Goes on while the rest is written; whoever closes the program waits for it.
     void this.#program.endProbes();
@@ -207,16 +196,8 @@ export class Recording {
     // A record that another CPU is still writing holds up those behind it, the last exit among them.
     await delay(settleMs);
     await this.#drain(writer);
+    this.#tellNobodyCame();
     return reason ?? 'target-exit';
-  }
-
-  /** Whether nothing has come since the ring was looked at a pause ago. */
-  #hasPaused(pending: number): boolean {
-    const nowMs = performance.now();
-    if (nowMs < this.#looked.untilMs) return false;
-    const hasPaused = pending === this.#looked.pending;
-    this.#looked = { untilMs: nowMs + pauseMs, pending };
-    return hasPaused;
   }
 
   /** Warns of a command that is left running. */
@@ -238,12 +219,12 @@ export class Recording {
 
   /** Probes what the kernel has announced; what a root that has ended left in the ring is drained soon. */
   #attend(): void {
-    if (this.#attachment.attend()) this.#dueMs = 0;
+    if (this.#attachment.attend()) this.#schedule.hasten();
   }
 
   /** Empties the ring, letting signals and timers through between two buffers. */
   async #drain(writer: EvidenceWriter): Promise<void> {
-    this.#dueMs = performance.now() + this.#intervalMs;
+    this.#schedule.drained();
     let taken = 0;
     for (;;) {
       const filled = this.#program.drain(this.#buffer);
