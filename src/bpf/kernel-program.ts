@@ -3,8 +3,8 @@
 
 import { AgsightError, messageOf, systemErrorCode } from '../errors.js';
 import { type AttachKind, LoadedObject, type ObjectName } from './loaded-object.js';
-import { counterNames, layout, maxNames, noticesBytes, ProcessFlag, RecordType } from './record.js';
-import { RecordReader } from './record-reader.js';
+import { type Notice, NoticeReader } from './notice.js';
+import { counterNames, maxNames, noticesBytes, ProcessFlag } from './record.js';
 import { loadShim, type Shim, type ShimSession } from './shim.js';
 
 /** A function to probe: where it is in its file, and the cookie that tells the kernel program what it is. */
@@ -23,26 +23,10 @@ export interface FollowOptions {
   files?: boolean;
 }
 
-/** A process may need probes, or was its own root and has ended. */
-export interface Notice {
-  pid: number;
-  rootPid: number;
-  /** The kernel's name of the process at that time. */
-  comm: string;
-  of: 'program' | 'library' | 'end';
-  monotonicNs: bigint;
-}
-
 /** The rings of the shim. */
 const records = 0;
 const notices = 1;
 const longestWaitMs = 1000;
-
-const noticeKinds = new Map<number, Notice['of']>([
-  [RecordType.program, 'program'],
-  [RecordType.library, 'library'],
-  [RecordType.end, 'end'],
-]);
 
 /** What was lost of one process, by reason. */
 export interface ProcessLoss {
@@ -70,8 +54,7 @@ export class KernelProgram {
   #probesEnded: Promise<unknown> = Promise.resolve();
   #operationLinks: number[] = [];
   #seesRings = false;
-  readonly #noticeBuffer = Buffer.alloc(64 << 10);
-  readonly #noticeReader = new RecordReader(this.#noticeBuffer);
+  readonly #notices = new NoticeReader();
 
   /**
    * Loads the program and starts following process events. The kernel's work, which is most of it, is done beside Node's.
@@ -298,20 +281,7 @@ export class KernelProgram {
 
   /** The processes that have begun another program, mapped a TLS library or ended as roots since this was asked last. */
   drainNotices(): Notice[] {
-    const found: Notice[] = [];
-    for (;;) {
-      const filled = this.#shim.drain(this.#session, notices, this.#noticeBuffer);
-      if (filled === 0) return found;
-      this.#noticeReader.forEach(filled, (notice) => {
-        found.push({
-          pid: notice.uint32(layout.pid),
-          rootPid: notice.uint32(layout.rootPid),
-          comm: notice.cString(layout.comm, layout.commBytes),
-          of: noticeKinds.get(notice.type) ?? 'program',
-          monotonicNs: notice.uint64(layout.time),
-        });
-      });
-    }
+    return this.#notices.read((buffer) => this.#shim.drain(this.#session, notices, buffer));
   }
 
   /** All counters of record.h by name, summed over the CPUs. */

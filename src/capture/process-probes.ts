@@ -1,7 +1,8 @@
 // Keeps the processes of a capture probed: the programs and TLS libraries that they have now, and those that they begin
 // or map later, as the kernel announces them. Which functions of a file are probed is probed-binaries.ts.
 
-import type { KernelProgram, Notice } from '../bpf/kernel-program.js';
+import type { KernelProgram } from '../bpf/kernel-program.js';
+import type { Notice } from '../bpf/notice.js';
 import { tlsVerdicts } from '../elf/tls-verdict.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { note } from '../render/notes.js';
