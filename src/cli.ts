@@ -2,16 +2,7 @@
 // stderr and an exit code. Knows nothing of what the commands do; they import their work when they run.
 
 import { Command, CommanderError } from './commander.js';
-import { captureCommand } from './commands/capture.js';
 import { separateCommand } from './commands/command-operand.js';
-import { doctorCommand } from './commands/doctor.js';
-import { eventsCommand } from './commands/events.js';
-import { offsetsCommand } from './commands/offsets.js';
-import { psCommand } from './commands/ps.js';
-import { reduceCommand } from './commands/reduce.js';
-import { sessionMapCommand } from './commands/session-map.js';
-import { showCommand } from './commands/show.js';
-import { verifyCommand } from './commands/verify.js';
 import { AgsightError, ExitCode, messageOf, systemErrorCode } from './errors.js';
 import { printError, setVerbosity } from './render/notes.js';
 import { version } from './version.js';
@@ -24,7 +15,26 @@ interface GlobalOptions {
   debug?: boolean;
 }
 
-function createProgram(): Command {
+/** In the order of the help. */
+const commands = new Map<string, () => Promise<() => Command>>([
+  ['capture', async () => (await import('./commands/capture.js')).captureCommand],
+  ['doctor', async () => (await import('./commands/doctor.js')).doctorCommand],
+  ['events', async () => (await import('./commands/events.js')).eventsCommand],
+  ['offsets', async () => (await import('./commands/offsets.js')).offsetsCommand],
+  ['ps', async () => (await import('./commands/ps.js')).psCommand],
+  ['reduce', async () => (await import('./commands/reduce.js')).reduceCommand],
+  ['session-map', async () => (await import('./commands/session-map.js')).sessionMapCommand],
+  ['show', async () => (await import('./commands/show.js')).showCommand],
+  ['verify', async () => (await import('./commands/verify.js')).verifyCommand],
+]);
+
+/** The one that is named, as a target may be waiting for it to be loaded; all of them where there is none. */
+async function loadCommands(args: readonly string[]): Promise<(() => Command)[]> {
+  const named = commands.get(args.find((argument) => !argument.startsWith('-')) ?? '');
+  return await Promise.all((named === undefined ? [...commands.values()] : [named]).map((load) => load()));
+}
+
+async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('agsight')
     .description(
       'Shows what an AI coding agent really sent, received, ran and changed, from outside the agent.',
@@ -46,17 +56,7 @@ function createProgram(): Command {
       if (!options.color) process.env.NO_COLOR = '1';
       setVerbosity(options.quiet === true ? 'quiet' : options.verbose === true ? 'verbose' : 'normal');
     });
-  for (const create of [
-    captureCommand,
-    doctorCommand,
-    eventsCommand,
-    offsetsCommand,
-    psCommand,
-    reduceCommand,
-    sessionMapCommand,
-    showCommand,
-    verifyCommand,
-  ]) {
+  for (const create of await loadCommands(args)) {
     program.addCommand(create().copyInheritedSettings(program));
   }
   return program;
@@ -104,10 +104,10 @@ function endOnFailedOutput(stream: NodeJS.WriteStream): void {
 export async function main(argv: readonly string[]): Promise<void> {
   endOnFailedOutput(process.stdout);
   endOnFailedOutput(process.stderr);
-  const program = createProgram();
+  const [node = '', script = '', ...args] = argv;
+  const program = await createProgram(args);
   throwInsteadOfExit(program);
   try {
-    const [node = '', script = '', ...args] = argv;
     await program.parseAsync([node, script, ...separateCommand(args, program)]);
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -1,9 +1,13 @@
 // The headers of an ELF file: what it is for, its segments and its sections. Reads nothing that they point to.
 // Format: System V ABI, chapters 4 and 5. Only what can run here: ELF64, little-endian, x86-64 and AArch64.
 
-import elfy from 'elfy';
+import { createRequire } from 'node:module';
+import type elfy from 'elfy';
 import { AgsightError, messageOf } from '../errors.js';
 import type { BinaryFile } from './file.js';
+
+// As the CommonJS that it is, as in commander.ts: a target may be waiting for its probes.
+const { Parser }: typeof elfy = createRequire(import.meta.url)('elfy');
 
 const fileHeaderBytes = 64;
 const programHeaderBytes = 56;
@@ -54,7 +58,7 @@ export interface ElfHeaders {
 export function readHeaders(file: BinaryFile, contents: 'program' | 'symbols' = 'program'): ElfHeaders {
   const start = file.read(0, Math.min(file.size, fileHeaderBytes));
   requireElf64(file, start);
-  const parser = new elfy.Parser();
+  const parser = new Parser();
   const header = guarded(file, () => parser.parseHeader(start));
   const arch = archOf(file, header.machine);
   if (header.type !== 'exec' && header.type !== 'dyn') {
