@@ -22,7 +22,8 @@ afterAll(async () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
   }
-  rmSync(directory, { recursive: true, force: true });
+  // The last mkdir of the stranger's shell outlives it.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 });
 
 function start(program: string, ...args: string[]): ChildProcess {
