@@ -31,6 +31,8 @@ export type KernelEvent =
   | Extract<EvidenceEvent, { kind: 'tls' | 'fork' | 'exec' | 'exit' | 'socket' }>
   | OperationEvent;
 
+type Lifecycle = Omit<ForkEvent, 'kind'>;
+
 interface ExecParts {
   execTime: bigint;
   argv: Buffer[];
@@ -80,7 +82,7 @@ export class EventAssembler {
       case RecordType.tls:
         return this.#readTls(record);
       case RecordType.fork:
-        return this.#readFork(record);
+        return Object.assign(this.#lifecycle(record, layout.fork), { kind: 'fork' as const });
       case RecordType.exec:
         return this.#readExec(record);
       case RecordType.exit:
@@ -104,12 +106,17 @@ export class EventAssembler {
     }
   }
 
-  /** Adds the working directory, which was told just before the record. */
-  #addDirectory(record: RecordReader, event: { cwd?: string }): void {
-    const tid = record.uint32(layout.tid);
-    const directory = this.#directories.get(tid);
-    this.#directories.delete(tid);
+  /** What fork, exec and exit have in common. The working directory was told just before the record. */
+  #lifecycle(record: RecordReader, at: { parentPid: number; uid: number; gid: number }): Lifecycle {
+    const event: Lifecycle = Object.assign(this.#base(record), {
+      parentPid: record.uint32(at.parentPid),
+      uid: record.uint32(at.uid),
+      gid: record.uint32(at.gid),
+    });
+    const directory = this.#directories.get(event.tid);
+    this.#directories.delete(event.tid);
     if (directory?.time === record.uint64(layout.time)) event.cwd = directory.path;
+    return event;
   }
 
   #base(record: RecordReader): EventBase {
@@ -152,46 +159,24 @@ export class EventAssembler {
   }
 
   #readExec(record: RecordReader): ExecEvent {
-    const base = this.#base(record);
+    const base = this.#lifecycle(record, layout.exec);
     const execTime = record.uint64(layout.exec.execTime);
     const argvLength = record.number(layout.exec.argvLength);
     const parts = this.#execs.get(base.tid);
     this.#execs.delete(base.tid);
     const { argv, variables } = parts?.execTime === execTime ? parts : { argv: [], variables: [] };
     const bytes = Buffer.concat(argv);
-    const event: ExecEvent = Object.assign(base, {
+    return Object.assign(base, {
       kind: 'exec' as const,
-      parentPid: record.uint32(layout.exec.parentPid),
-      uid: record.uint32(layout.exec.uid),
-      gid: record.uint32(layout.exec.gid),
       execPath: record.cString(layout.exec.path, layout.exec.pathBytes),
       argv: splitArguments(bytes),
       argvMissing: argvLength - bytes.length,
       environment: Object.fromEntries(variables.map(splitVariable)),
     });
-    this.#addDirectory(record, event);
-    return event;
-  }
-
-  #readFork(record: RecordReader): ForkEvent {
-    const event: ForkEvent = Object.assign(this.#base(record), {
-      kind: 'fork' as const,
-      parentPid: record.uint32(layout.fork.parentPid),
-      uid: record.uint32(layout.fork.uid),
-      gid: record.uint32(layout.fork.gid),
-    });
-    this.#addDirectory(record, event);
-    return event;
   }
 
   #readExit(record: RecordReader): ExitEvent {
-    const event: ExitEvent = Object.assign(this.#base(record), {
-      kind: 'exit' as const,
-      parentPid: record.uint32(layout.exit.parentPid),
-      uid: record.uint32(layout.exit.uid),
-      gid: record.uint32(layout.exit.gid),
-    });
-    this.#addDirectory(record, event);
+    const event: ExitEvent = Object.assign(this.#lifecycle(record, layout.exit), { kind: 'exit' as const });
     // As wait(2) gives it: a process that a signal ended has no exit code.
     const status = record.uint32(layout.exit.status);
     const signal = status & 0x7f;
