@@ -69,14 +69,17 @@ export class KernelProgram {
     const shim = loadShim();
     const attachKind = options.attachKind ?? (shim.hasUprobeMulti() ? 'uprobe_multi' : 'perf');
     const load = (name: ObjectName) => LoadedObject.load(shim, name, ringBytes, attachKind);
-    if (options.operations !== true) {
-      return new KernelProgram(shim, await load('agsight'), ringBytes, attachKind, 'not wanted');
+    let object: LoadedObject | undefined;
+    let refusal: string | undefined = 'not wanted';
+    if (options.operations === true) {
+      try {
+        object = await load('agsight-files');
+        refusal = undefined;
+      } catch (error) {
+        refusal = messageOf(error);
+      }
     }
-    try {
-      return new KernelProgram(shim, await load('agsight-files'), ringBytes, attachKind);
-    } catch (error) {
-      return new KernelProgram(shim, await load('agsight'), ringBytes, attachKind, messageOf(error));
-    }
+    return new KernelProgram(shim, object ?? (await load('agsight')), ringBytes, attachKind, refusal);
   }
 
   private constructor(
@@ -84,7 +87,7 @@ export class KernelProgram {
     object: LoadedObject,
     ringBytes: number,
     attachKind: AttachKind,
-    operationsRefused?: string,
+    operationsRefused: string | undefined,
   ) {
     this.#shim = shim;
     this.#object = object;

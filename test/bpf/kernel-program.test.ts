@@ -257,14 +257,16 @@ test('the process can exit while it waits', () => {
   expect({ status, signal }).toEqual({ status: 7, signal: null });
 });
 
-test('a worker can be ended while it waits', () => {
+test.each([
+  ['loads', 'setTimeout(() => parentPort.postMessage(0), 20); await loading;'],
+  ['waits', 'void (await loading).wait(); parentPort.postMessage(0);'],
+])('a worker can be ended while it %s', (_, busy) => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(\`
       Promise.all([import('${module}'), import('node:worker_threads')]).then(async ([{ KernelProgram }, { parentPort }]) => {
-        const program = await KernelProgram.load(${ringBytes});
-        void program.wait();
-        parentPort.postMessage('waiting');
+        const loading = KernelProgram.load(${ringBytes});
+        ${busy}
       });\`, { eval: true });
     worker.once('message', async () => { await worker.terminate(); process.exitCode = 7; });`;
   const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
