@@ -19,7 +19,7 @@ export function showCommand(): Command {
       const { runs, calls, roots, isSound } = await toolCallEffects(bundle);
       if (await isUninterpreted(bundle)) {
         note(
-          `agsight: ${bundle}: it holds no run; what was recorded with --raw, or cut short, becomes one by agsight reduce`,
+          `agsight: ${bundle}: it holds no run: either no request to a model was made, or agsight reduce is still to interpret what was recorded with --raw or cut short`,
         );
       }
       if (runs.length === 0 && roots.length === 0) {

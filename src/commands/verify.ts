@@ -42,7 +42,7 @@ async function describe(report: VerifyReport): Promise<string> {
       ['frames', `${report.frames}`],
       ['checkpoints', `${checkpoints.matching} right, ${checkpoints.mismatching} wrong`],
       [
-        'TLS streams',
+        'streams',
         [
           counted(tls.connections, 'connection'),
           counted(tls.bytes, 'byte'),

@@ -3,6 +3,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { pid as ownPid } from 'node:process';
 import { type NamePattern, namePattern } from '../capture/name-pattern.js';
 import { inspectForProbes } from '../capture/probed-binaries.js';
 import { environment, isAlive } from '../capture/process.js';
@@ -63,7 +64,7 @@ export function findAgents(alsoNamed: readonly string[] = []): RunningAgent[] {
   const found = new Map<RunningProcess, string>();
   for (const process of readProcessTable().values()) {
     const agent = agentOf(process, names);
-    if (agent !== undefined) found.set(process, agent);
+    if (agent !== undefined && process.pid !== ownPid) found.set(process, agent);
   }
   const launchers = new Set<RunningProcess>();
   for (const [process, agent] of found) {

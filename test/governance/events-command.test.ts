@@ -178,7 +178,9 @@ test('a capture without a run is shown by what was done, whoever asked for it', 
   const uncalled = story.map((event) => (event.kind === 'exec' ? { ...event, environment: {} } : event));
   write(...uncalled);
   const { status, stdout, stderr } = await run('show', bundle);
-  expect(stderr).toContain('it holds no run; what was recorded with --raw');
+  expect(stderr).toContain(
+    'it holds no run: either no request to a model was made, or agsight reduce is still to interpret',
+  );
   expect(status).toBe(0);
   expect(lines(stdout).map((line) => line.replace(/^[\d:.]+ +/, ''))).toEqual([
     'process 10 and what it started',

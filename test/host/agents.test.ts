@@ -130,6 +130,13 @@ test('other agents are known by their names, and any program is on demand', asyn
   expect(await agentsOf(mine, [], ['their?tool', 'theirXtool-*'])).toEqual([]);
 });
 
+test('whoever looks is none of them, whatever its name', () => {
+  const other = start(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)']);
+  const pids = findAgents(['node']).map(({ pid }) => pid);
+  expect(pids).toContain(other);
+  expect(pids).not.toContain(process.pid);
+});
+
 test("a helper of Codex's own is no agent", async () => {
   const codex = shellNamed('codex');
   const pid = start('bash', ['-c', `exec -a codex-linux-sandbox ${codex} -c '${wait}'`]);
