@@ -156,9 +156,11 @@ export class ProbedBinaries {
       const binary = this.#attach(held, file, name, report);
       this.#reports.set(key, report);
       this.#examined.set(key, binary);
-      if (report.tls.length === 0) this.plain.add(name, stats);
+      const isLibrary = sharedTlsLibrary.test(basename(name));
+      // Of a library it must be known that it was looked into: a process that has one which was not is told as missed.
+      if (report.tls.length === 0 && !isLibrary) this.plain.add(name, stats);
       // A program with probes is still announced: each process of it may keep its sessions elsewhere.
-      if (binary === undefined || sharedTlsLibrary.test(basename(name))) this.#program.ignore(stats);
+      if (binary === undefined || isLibrary) this.#program.ignore(stats);
       return binary;
     } finally {
       closeSync(file);

@@ -49,6 +49,16 @@ test('a file that could not be probed is tried again for the next process, one t
   expect(ignore).not.toHaveBeenCalled();
 });
 
+test('later captures need not hear of programs without TLS, but of libraries', () => {
+  const library = join(directory, 'libgnutls-other.so');
+  copyFileSync('/bin/sh', library);
+  const binaries = new ProbedBinaries({ attach: vi.fn(() => []), ignore: vi.fn() });
+  for (const path of [file, library, '/bin/sh']) binaries.probe(path);
+  binaries.plain.keep();
+  const known = new ProbedBinaries({ attach: vi.fn(), ignore: vi.fn() }).plain.unchanged();
+  expect(known.map(({ ino }) => ino)).toEqual([statSync('/bin/sh').ino]);
+});
+
 test('what has no functions to probe, or is no program, is heard of no more', () => {
   const ignore = vi.fn();
   const binaries = new ProbedBinaries({ attach: vi.fn(), ignore });
