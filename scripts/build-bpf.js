@@ -1,7 +1,7 @@
 // Compiles the kernel side and generates its light skeletons, which are committed: only who changes
 // src/bpf/*.c or *.h needs clang, llvm-strip and libbpf's headers (Debian: clang llvm libbpf-dev).
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,6 @@ function run(command, args) {
   const { status, error, stdout } = spawnSync(command, args, {
     cwd: source,
     stdio: ['ignore', 'pipe', 'inherit'],
-    maxBuffer: 1 << 26,
   });
   if (error !== undefined)
     throw new Error(`${command}: ${error.message} (install clang, llvm and libbpf-dev)`);
@@ -48,7 +47,7 @@ try {
         object,
       ]);
       run('llvm-strip', ['-g', object]);
-      writeFileSync(join(source, 'skeleton', `${name}-${arch}.json`), run(join(work, 'generate'), [object]));
+      run(join(work, 'generate'), [object, join(source, 'skeleton', `${name}-${arch}`)]);
     }
   }
 } finally {

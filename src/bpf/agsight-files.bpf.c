@@ -11,6 +11,7 @@
 #include "library.h"
 #include "operation.h"
 #include "process.h"
+#include "ring-pages.h"
 #include "socket.h"
 #include "tls.h"
 

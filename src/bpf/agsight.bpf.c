@@ -11,6 +11,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "process.h"
+#include "ring-pages.h"
 #include "tls.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Turns a compiled BPF object into a light skeleton: a loader program for the kernel, the data that it reads and where
- * they stand for what depends on the kernel, and the order of the maps and programs in its context. Runs when the kernel
- * side changes, never at `npm install`: libbpf does all the work here so that the shim needs nothing of it later.
+ * Turns a compiled BPF object into a light skeleton: a loader program for the kernel and the data that it reads
+ * (SKELETON.bin, one after the other), and what has to be known of them: where they stand for what depends on the kernel,
+ * and the order of the maps and programs in its context (SKELETON.json). Runs when the kernel side changes, never at
+ * `npm install`: libbpf does all the work here so that the shim needs nothing of it later.
  *
- * Usage: generate OBJECT > SKELETON.json
+ * Usage: generate OBJECT SKELETON
  */
 #include <bpf/libbpf.h>
 #include <stdio.h>
@@ -35,21 +36,34 @@ static struct blob copy(const void *bytes, size_t size)
 	return blob;
 }
 
-static void print_base64(const char *name, struct blob blob, const char *end)
+/* A file of the skeleton, with this ending. */
+static FILE *create(const char *skeleton, const char *ending)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char path[4096];
+	FILE *file;
 
-	printf("  \"%s\": \"", name);
-	for (size_t i = 0; i < blob.size; i += 3) {
-		unsigned left = blob.size - i;
-		unsigned word = blob.bytes[i] << 16 | (left > 1 ? blob.bytes[i + 1] << 8 : 0) | (left > 2 ? blob.bytes[i + 2] : 0);
+	snprintf(path, sizeof(path), "%s%s", skeleton, ending);
+	file = fopen(path, "w");
+	if (!file)
+		die(path);
+	return file;
+}
 
-		putchar(alphabet[word >> 18]);
-		putchar(alphabet[word >> 12 & 63]);
-		putchar(left > 1 ? alphabet[word >> 6 & 63] : '=');
-		putchar(left > 2 ? alphabet[word & 63] : '=');
+static void write_blob(FILE *file, struct blob blob)
+{
+	if (fwrite(blob.bytes, 1, blob.size, file) != blob.size)
+		die("cannot write the loader");
+}
+
+/* The loader keeps descriptors on its stack, of functions that are no programs too: of more than 32 it reads beyond. */
+static void check_stack(struct blob instructions)
+{
+	const struct bpf_insn *instruction = (const void *)instructions.bytes;
+
+	for (size_t i = 0; i < instructions.size / sizeof(*instruction); i++) {
+		if (instruction[i].src_reg == BPF_REG_10 && BPF_CLASS(instruction[i].code) == BPF_LDX && instruction[i].off >= 0)
+			die("more than 32 functions");
 	}
-	printf("\"%s\n", end);
 }
 
 struct loader {
@@ -82,23 +96,24 @@ static struct loader generate(const char *path, int attach_type, int map_flags)
 }
 
 /* Prints where the data of `other` have `value` in place of 0, which is all that they may differ in. */
-static void print_positions(const char *name, const struct loader *loader, const struct loader *other, unsigned char value)
+static void print_positions(FILE *file, const char *name, const struct loader *loader, const struct loader *other,
+			    unsigned char value)
 {
 	const char *separator = "";
 
 	if (loader->insns.size != other->insns.size || memcmp(loader->insns.bytes, other->insns.bytes, loader->insns.size) ||
 	    loader->data.size != other->data.size)
 		die("an option changes more than the data");
-	printf("  \"%s\": [", name);
+	fprintf(file, "  \"%s\": [", name);
 	for (size_t i = 0; i < loader->data.size; i++) {
 		if (loader->data.bytes[i] == other->data.bytes[i])
 			continue;
 		if (loader->data.bytes[i] != 0 || other->data.bytes[i] != value)
 			die("an option is not stored as expected");
-		printf("%s%zu", separator, i);
+		fprintf(file, "%s%zu", separator, i);
 		separator = ", ";
 	}
-	printf("],\n");
+	fprintf(file, "],\n");
 }
 
 int main(int argc, char **argv)
@@ -107,29 +122,35 @@ int main(int argc, char **argv)
 	struct bpf_program *program;
 	struct bpf_map *map;
 	const char *separator = "";
+	FILE *file;
 
-	if (argc != 2)
-		die("usage: generate OBJECT");
+	if (argc != 3)
+		die("usage: generate OBJECT SKELETON");
 	loader = generate(argv[1], 0, 0);
+	check_stack(loader.insns);
+	file = create(argv[2], ".bin");
+	write_blob(file, loader.insns);
+	write_blob(file, loader.data);
+	fclose(file);
+	file = create(argv[2], ".json");
 
-	printf("{\n  \"maps\": [");
+	fprintf(file, "{\n  \"maps\": [");
 	bpf_object__for_each_map(map, loader.object) {
-		printf("%s\"%s\"", separator, bpf_map__name(map));
+		fprintf(file, "%s\"%s\"", separator, bpf_map__name(map));
 		separator = ", ";
 	}
-	printf("],\n  \"programs\": [");
+	fprintf(file, "],\n  \"programs\": [");
 	separator = "";
 	bpf_object__for_each_program(program, loader.object) {
-		printf("%s\"%s\"", separator, bpf_program__name(program));
+		fprintf(file, "%s\"%s\"", separator, bpf_program__name(program));
 		separator = ", ";
 	}
-	printf("],\n");
+	fprintf(file, "],\n");
 	other = generate(argv[1], UPROBE_MULTI, 0);
-	print_positions("uprobeMultiPositions", &loader, &other, UPROBE_MULTI);
+	print_positions(file, "uprobeMultiPositions", &loader, &other, UPROBE_MULTI);
 	other = generate(argv[1], 0, BPF_F_NO_PREALLOC);
-	print_positions("noPreallocPositions", &loader, &other, BPF_F_NO_PREALLOC);
-	print_base64("instructions", loader.insns, ",");
-	print_base64("data", loader.data, "");
-	printf("}\n");
+	print_positions(file, "noPreallocPositions", &loader, &other, BPF_F_NO_PREALLOC);
+	fprintf(file, "  \"instructionBytes\": %zu\n}\n", loader.insns.size);
+	fclose(file);
 	return 0;
 }

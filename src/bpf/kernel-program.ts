@@ -277,6 +277,14 @@ export class KernelProgram {
     return this.#shim.pending(this.#session, records);
   }
 
+  /**
+   * Touches the pages of the ring that the next records will fill, so that who is recorded need not wait for them. To be
+   * called before the ring is drained: it leaves a record without content there.
+   */
+  touchAhead(): void {
+    this.#shim.runProgram(this.#session, this.#object.program('touch_ring'));
+  }
+
   /** Moves records into `buffer` and returns how many bytes were filled; 0 when there was nothing. */
   drain(buffer: Uint8Array): number {
     return this.#shim.drain(this.#session, records, buffer);

@@ -14,14 +14,15 @@ export type AttachKind = 'uprobe_multi' | 'perf';
 const uprobeMultiAttachType = 48;
 const noPrealloc = 1;
 
+/** As generate.c writes it. */
 interface Skeleton {
   maps: string[];
   programs: string[];
-  /** Where in `data` stand the attach types of the probes, and the flags of the hash maps. */
+  /** Where in the data stand the attach types of the probes, and the flags of the hash maps. */
   uprobeMultiPositions: number[];
   noPreallocPositions: number[];
-  instructions: string;
-  data: string;
+  /** Of the loader program, which stands before its data. */
+  instructionBytes: number;
 }
 
 export class LoadedObject {
@@ -45,15 +46,16 @@ export class LoadedObject {
     ringBytes: number,
     attachKind: AttachKind,
   ): Promise<LoadedObject> {
-    const skeleton = readSkeleton(name);
-    const data = Buffer.from(skeleton.data, 'base64');
+    const skeleton: Skeleton = JSON.parse(readFileSync(skeletonFile(name, 'json'), 'utf8'));
+    const loader = readFileSync(skeletonFile(name, 'bin'));
+    const data = loader.subarray(skeleton.instructionBytes);
     if (attachKind === 'uprobe_multi') {
       for (const position of skeleton.uprobeMultiPositions) data[position] = uprobeMultiAttachType;
     }
     if (mapsGrow(release())) {
       for (const position of skeleton.noPreallocPositions) data[position] = noPrealloc;
     }
-    const instructions = Buffer.from(skeleton.instructions, 'base64');
+    const instructions = loader.subarray(0, skeleton.instructionBytes);
     const maxEntries = Uint32Array.from(skeleton.maps, (map) => (map === 'ring' ? ringBytes : 0));
     try {
       const session = await shim.load(instructions, data, maxEntries, skeleton.programs.length);
@@ -89,9 +91,8 @@ function indices(names: readonly string[]): Map<string, number> {
   return new Map(names.map((name, index) => [name, index]));
 }
 
-function readSkeleton(name: ObjectName): Skeleton {
-  const file = new URL(`skeleton/${name}-${process.arch}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8'));
+function skeletonFile(name: ObjectName, ending: 'json' | 'bin'): URL {
+  return new URL(`skeleton/${name}-${process.arch}.${ending}`, import.meta.url);
 }
 
 function loadFailure(error: unknown): AgsightError {

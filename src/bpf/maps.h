@@ -188,7 +188,7 @@ static __always_inline void add_one(__u32 counter)
 }
 
 /* Counts a loss of the current process. A function of its own: it is rare and called from many places. */
-static __noinline int count(__u32 counter)
+__noinline int count(__u32 counter)
 {
 	struct loss_key key = { .pid = bpf_get_current_pid_tgid() >> 32, .counter = counter };
 	__u64 *value = bpf_map_lookup_elem(&losses, &key);
@@ -240,7 +240,7 @@ static __always_inline void announce(__u16 type, __u32 root_pid)
 }
 
 /* Whoever drains is woken by the first record after that, which is the ring's own rule, and when there is much to drain. */
-static __always_inline __u64 wakeup(void)
+__noinline __u64 wakeup(void)
 {
 	__u64 much = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / MUCH_OF_RING;
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);

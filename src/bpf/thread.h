@@ -88,7 +88,7 @@ static __always_inline struct thread *find_thread(__u64 id, __u32 root_pid)
 }
 
 /* Reports what the run has moved since it was reported last; `error` is that of a call which moved nothing. */
-static __noinline int report_run(struct thread *thread, __u64 id, __u32 direction, __u32 error)
+__noinline int report_run(struct thread *thread, __u64 id, __u32 direction, __u32 error)
 {
 	if (!thread)
 		return 0;

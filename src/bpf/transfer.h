@@ -149,7 +149,7 @@ static long copy_content(__u32 index, struct thread_pointer *pointer)
 }
 
 /* Copies what the call has written to a rollout file; what is beyond the limit, or was copied in the kernel, is told. */
-static __noinline int record_content(struct thread *thread, __u32 number, __s64 written, __u64 time)
+static __always_inline int record_content(struct thread *thread, __u32 number, __s64 written, __u64 time)
 {
 	if (!thread)
 		return 0;

@@ -58,6 +58,7 @@ export class Recording {
   #lost = 0;
   /** The command that is held, until it runs what it was started for. */
   #heldPid: number | undefined;
+  #isLetRun = false;
   /** Ranges of rollout files that were neither copied nor there to be read. */
   #unreadContents = 0;
   readonly #warnings: string[] = [];
@@ -83,7 +84,6 @@ export class Recording {
     const summary = startSummary(this.#options, pids);
     const lowerPriority = raisePriority();
     this.#optimize = deferOptimization();
-    let isLetRun = false;
     try {
       writer.append({
         kind: 'capture-start',
@@ -112,15 +112,13 @@ export class Recording {
       writer.flush();
       this.#fillSummary(summary, writer);
       reserveSummary(output, summary);
-      command?.resume();
-      isLetRun = true;
       const reason = await this.#drainUntilEnd(writer, command);
       writer.end({ kind: 'capture-end', ...this.#captureEvent(), reason });
       summary.end_reason = reason;
       return summary;
     } catch (error) {
       if (error instanceof AgsightError && error.code === 'disk-full') summary.end_reason = 'disk-full';
-      if (isLetRun) this.#tellWhoGoesOn(command);
+      if (this.#isLetRun) this.#tellWhoGoesOn(command);
       // The summary does not reach whoever asked for the capture then.
       for (const warning of this.#warnings) note(`agsight: ${warning}`);
       throw error;
@@ -157,6 +155,9 @@ export class Recording {
       command.forward(stop.reason);
       grace = setTimeout(() => end.abort(), graceMs);
     };
+    await this.#drainAhead(writer);
+    command?.resume();
+    this.#isLetRun = true;
     if (stop.aborted) onStop();
     stop.addEventListener('abort', onStop, { once: true });
     const timer = durationMs === undefined ? undefined : setTimeout(() => endFor('duration'), durationMs);
@@ -172,14 +173,13 @@ export class Recording {
     const ended = new Promise<void>((resolve) => end.signal.addEventListener('abort', () => resolve()));
 
     try {
-      this.#schedule.drained();
       while (!end.signal.aborted) {
         await Promise.race([this.#program.wait(this.#program.pending > 0 ? pauseMs : undefined), ended]);
         this.#attend();
         const { pending } = this.#program;
         if (this.#schedule.isMuch(pending)) this.#optimize();
         if (!this.#schedule.isDue(pending)) continue;
-        await this.#drain(writer);
+        await this.#drainAhead(writer);
         if (this.#targets.areOver) endFor('target-exit');
       }
     } finally {
@@ -220,6 +220,12 @@ export class Recording {
   /** Probes what the kernel has announced; what a root that has ended left in the ring is drained soon. */
   #attend(): void {
     if (this.#attachment.attend()) this.#schedule.hasten();
+  }
+
+  /** Empties the ring while the targets run, and makes it ready for what they do next. */
+  async #drainAhead(writer: EvidenceWriter): Promise<void> {
+    this.#program.touchAhead();
+    await this.#drain(writer);
   }
 
   /** Empties the ring, letting signals and timers through between two buffers. */

@@ -202,6 +202,34 @@ test('the first record wakes whoever waits, those behind it only when they are m
   }
 });
 
+test('a ring that is touched ahead holds nothing new, loses nothing and wakes as before', async () => {
+  const program = await KernelProgram.load(ringBytes);
+  try {
+    program.attach(generator, probes());
+    program.follow(process.pid, process.pid);
+    // Whoever waits shall be woken by records alone.
+    program.ignore(statSync(generator));
+    program.touchAhead();
+    expect(program.drain(Buffer.alloc(ringBytes))).toBe(0);
+    expect(program.pending).toBe(0);
+    // Half of the time that the wait would last by itself.
+    const woken = Promise.race([program.wait(1000).then(() => true), delay(500, false)]);
+    await run('w100,x0');
+    expect(await woken).toBe(true);
+    program.touchAhead();
+    expect(drainedLengths(program)).toEqual([100]);
+    // Around the end of the ring.
+    for (let pass = 0; pass < 10; pass++) {
+      await run('w16384,w16384,w16384,w16384,w16384,w16384,w16384,w16384,x0');
+      program.touchAhead();
+      expect(drainedLengths(program)).toEqual(Array.from({ length: 8 }, () => 16384));
+    }
+    expect(program.counters()).toMatchObject({ tls_ring_full: 0, process_ring_full: 0 });
+  } finally {
+    program.close();
+  }
+});
+
 test('a program that is to be ignored is announced no more, and the end of a root is', async () => {
   const program = await KernelProgram.load(ringBytes);
   const announced = () => {
