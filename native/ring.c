@@ -10,11 +10,21 @@
 /* Node cannot exit while a wait is in progress, so none lasts longer than this. */
 #define MAX_WAIT_MS 1000
 
+/* Why a wait has ended; src/bpf/kernel-program.ts has the same. */
+enum wait_end {
+	WAIT_CLOSED,
+	WAIT_WOKEN,
+	WAIT_PAUSED,
+	WAIT_OVER,
+};
+
 struct wait {
 	struct session *session;
 	napi_async_work work;
 	napi_deferred deferred;
-	int timeout_ms;
+	unsigned timeout_ms;
+	unsigned pause_ms;
+	enum wait_end end;
 };
 
 /* openRing(session, which, map, bytes); `which` is 0 for the records, 1 for the notices. */
@@ -71,50 +81,75 @@ napi_value pending_in_ring(napi_env env, napi_callback_info info)
 	return make_number(env, (double)kernel_ring_pending(&session->rings[which]));
 }
 
+/* Looks at the ring now and then, as waking JavaScript for that takes a hundred times as much of a CPU. */
 static void wait_in_thread(napi_env env, void *data)
 {
 	struct wait *wait = data;
+	const struct ring *records = &wait->session->rings[0];
 	struct epoll_event event;
+	unsigned waited_ms = 0;
 
 	(void)env;
-	epoll_wait(wait->session->epoll_fd, &event, 1, wait->timeout_ms);
+	wait->end = WAIT_OVER;
+	while (waited_ms < wait->timeout_ms) {
+		unsigned left_ms = wait->timeout_ms - waited_ms;
+		unsigned slice_ms = left_ms < wait->pause_ms ? left_ms : wait->pause_ms;
+		size_t pending = kernel_ring_pending(records);
+
+		if (epoll_wait(wait->session->epoll_fd, &event, 1, (int)slice_ms) != 0) {
+			wait->end = WAIT_WOKEN;
+			return;
+		}
+		if (pending > 0 && slice_ms == wait->pause_ms && pending == kernel_ring_pending(records)) {
+			wait->end = WAIT_PAUSED;
+			return;
+		}
+		waited_ms += slice_ms;
+	}
 }
 
 static void finish_wait(napi_env env, napi_status status, void *data)
 {
 	struct wait *wait = data;
 	struct session *session = wait->session;
-	napi_value open;
+	napi_value end;
 
 	session->waiting = false;
-	if (status != napi_cancelled && napi_get_boolean(env, session->open, &open) == napi_ok)
-		napi_resolve_deferred(env, wait->deferred, open);
+	if (!session->open)
+		close_rings(session);
+	if (status != napi_cancelled && napi_create_uint32(env, session->open ? wait->end : WAIT_CLOSED, &end) == napi_ok)
+		napi_resolve_deferred(env, wait->deferred, end);
 	napi_delete_async_work(env, wait->work);
 	free(wait);
 }
 
 /*
- * wait(session, milliseconds) → promise of whether the session is still open; settles when there are notices, when the
- * kernel program says that records wait, when the session is closed or the time has passed. One at a time.
+ * wait(session, milliseconds, pause) → promise of a wait_end; settles when there are notices or the kernel program says
+ * that records wait, when those that wait have become no more for `pause` milliseconds, when the session is closed or the
+ * time has passed. One at a time.
  * Occupies a thread of Node's pool, which needs neither uv.h nor pthreads.
  */
 napi_value wait_for_ring(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[2], promise, name;
+	napi_value arguments[3], promise, name;
 	struct session *session;
-	uint32_t timeout_ms;
+	uint32_t timeout_ms, pause_ms;
 	struct wait *wait;
 
-	if (!get_arguments(env, info, arguments, 2) || !get_session(env, arguments[0], &session) ||
-	    !get_index(env, arguments[1], MAX_WAIT_MS + 1, &timeout_ms))
+	if (!get_arguments(env, info, arguments, 3) || !get_session(env, arguments[0], &session) ||
+	    !get_index(env, arguments[1], MAX_WAIT_MS + 1, &timeout_ms) ||
+	    !get_index(env, arguments[2], MAX_WAIT_MS + 1, &pause_ms))
 		return NULL;
+	if (!session->rings[0].data || pause_ms == 0)
+		return throw_errno(env, "wait for the ring", EINVAL);
 	if (session->waiting)
 		return throw_errno(env, "wait for the ring", EBUSY);
 	wait = calloc(1, sizeof(*wait));
 	if (!wait)
 		return throw_errno(env, "wait for the ring", ENOMEM);
 	wait->session = session;
-	wait->timeout_ms = (int)timeout_ms;
+	wait->timeout_ms = timeout_ms;
+	wait->pause_ms = pause_ms;
 	if (napi_create_promise(env, &wait->deferred, &promise) != napi_ok ||
 	    napi_create_string_utf8(env, "agsight:wait", NAPI_AUTO_LENGTH, &name) != napi_ok ||
 	    napi_create_async_work(env, arguments[0], name, wait_in_thread, finish_wait, wait, &wait->work) != napi_ok ||

@@ -19,6 +19,12 @@ bool get_session(napi_env env, napi_value value, struct session **session)
 	return true;
 }
 
+void close_rings(struct session *session)
+{
+	for (int i = 0; i < RINGS; i++)
+		kernel_ring_close(&session->rings[i]);
+}
+
 static void close_session(struct session *session)
 {
 	uint64_t one = 1;
@@ -33,8 +39,9 @@ static void close_session(struct session *session)
 	}
 	for (unsigned i = 0; i < session->program_count; i++)
 		close(session->program_fds[i]);
-	for (int i = 0; i < RINGS; i++)
-		kernel_ring_close(&session->rings[i]);
+	/* A thread that waits looks at them. */
+	if (!session->waiting)
+		close_rings(session);
 	for (unsigned i = 0; i < session->map_count; i++)
 		close(session->map_fds[i]);
 	/* A thread that waits for the ring is let go. */

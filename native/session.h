@@ -32,6 +32,8 @@ struct session {
 
 /* Throws when it is no session, or one that was closed. */
 bool get_session(napi_env env, napi_value value, struct session **session);
+/* What a wait that is in progress still looks at when the session is closed. */
+void close_rings(struct session *session);
 /* Frees what `close` leaves, which is for a wait that is in progress. */
 void free_session(struct session *session);
 

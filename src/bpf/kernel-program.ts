@@ -28,6 +28,10 @@ const records = 0;
 const notices = 1;
 const longestWaitMs = 1000;
 
+/** Why a wait has ended, in the order of ring.c. */
+const waitEnds = ['closed', 'woken', 'paused', 'over'] as const;
+type WaitEnd = (typeof waitEnds)[number];
+
 /** What was lost of one process, by reason. */
 export interface ProcessLoss {
   pid: number;
@@ -266,10 +270,11 @@ export class KernelProgram {
 
   /**
    * Settles when there are notices, when the first record waits or records have become many (one part of the ring in
-   * `muchOfRing`), or when so many milliseconds, at most 1000, have passed; with false after `close`.
+   * `muchOfRing`), when records wait and none has come for `pauseMs`, after `milliseconds` or a second, or after `close`.
    */
-  wait(milliseconds = longestWaitMs): Promise<boolean> {
-    return this.#shim.wait(this.#session, Math.min(milliseconds, longestWaitMs));
+  async wait(milliseconds = longestWaitMs, pauseMs = longestWaitMs): Promise<WaitEnd> {
+    const end = await this.#shim.wait(this.#session, Math.min(milliseconds, longestWaitMs), pauseMs);
+    return waitEnds[end] ?? 'closed';
   }
 
   /** Bytes of records that wait to be drained. */

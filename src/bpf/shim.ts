@@ -39,10 +39,11 @@ export interface Shim {
   /** Bytes that are in a ring, with those of records that are still being written. */
   pending(session: ShimSession, ring: number): number;
   /**
-   * Settles when there are notices, when the kernel program says that records wait, or at the latest after `milliseconds`,
-   * of which there are at most 1000; with false when the session was closed. One at a time.
+   * Settles when there are notices or the kernel program says that records wait, when some wait and none has come for
+   * `pause` milliseconds, or at the latest after `milliseconds`; of both there are at most 1000. Settles with the position
+   * of the reason in `waitEnds` of kernel-program.ts. One at a time.
    */
-  wait(session: ShimSession, milliseconds: number): Promise<boolean>;
+  wait(session: ShimSession, milliseconds: number, pause: number): Promise<number>;
   /** CLOCK_MONOTONIC and CLOCK_REALTIME of one instant, in nanoseconds. */
   clocks(): [monotonic: bigint, realtime: bigint];
   hasUprobeMulti(): boolean;

@@ -13,8 +13,6 @@ export class DrainSchedule {
   readonly #muchBytes: number;
   readonly #longestMs: number;
   #dueMs = 0;
-  /** What waited when the ring was last looked at, and until when that says nothing of a pause. */
-  #looked = { untilMs: 0, pending: 0 };
 
   constructor({ ringBytes, isWatched }: { ringBytes: number; isWatched: boolean }) {
     this.#muchBytes = ringBytes / muchOfRing;
@@ -36,18 +34,18 @@ export class DrainSchedule {
     return pending >= this.#muchBytes;
   }
 
-  /** To be asked at each look at the ring. */
-  isDue(pending: number): boolean {
-    if (pending === 0) return false;
-    return this.isMuch(pending) || this.#hasPaused(pending) || performance.now() >= this.#dueMs;
+  /** Of a ring that holds nothing the kernel tells when that changes; what it holds is waited for so long. */
+  waitMs(pending: number): number | undefined {
+    return pending === 0 ? undefined : Math.max(0, Math.ceil(this.#dueMs - performance.now()));
   }
 
-  /** Whether nothing has come since the ring was looked at a pause ago. */
-  #hasPaused(pending: number): boolean {
-    const nowMs = performance.now();
-    if (nowMs < this.#looked.untilMs) return false;
-    const hasPaused = pending === this.#looked.pending;
-    this.#looked = { untilMs: nowMs + pauseMs, pending };
-    return hasPaused;
+  /**
+   * To be asked at each look at the ring.
+   *
+   * @param hasPaused whether nothing has come for `pauseMs`
+   */
+  isDue(pending: number, hasPaused: boolean): boolean {
+    if (pending === 0) return false;
+    return hasPaused || this.isMuch(pending) || performance.now() >= this.#dueMs;
   }
 }

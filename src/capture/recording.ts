@@ -33,7 +33,7 @@ import type { Targets } from './targets.js';
 
 const drainBufferBytes = 1 << 20;
 const recordsBetweenNotices = 64;
-const housekeepingMs = 1000;
+const housekeepingMs = 5000;
 // How long a command that was told to stop is still recorded.
 const graceMs = 5000;
 // Longer than a record takes to be written.
@@ -174,11 +174,12 @@ export class Recording {
 
     try {
       while (!end.signal.aborted) {
-        await Promise.race([this.#program.wait(this.#program.pending > 0 ? pauseMs : undefined), ended]);
+        const waitMs = this.#schedule.waitMs(this.#program.pending);
+        const waited = await Promise.race([this.#program.wait(waitMs, pauseMs), ended]);
         this.#attend();
         const { pending } = this.#program;
         if (this.#schedule.isMuch(pending)) this.#optimize();
-        if (!this.#schedule.isDue(pending)) continue;
+        if (!this.#schedule.isDue(pending, waited === 'paused')) continue;
         await this.#drainAhead(writer);
         if (this.#targets.areOver) endFor('target-exit');
       }

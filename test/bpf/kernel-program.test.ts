@@ -202,6 +202,25 @@ test('the first record wakes whoever waits, those behind it only when they are m
   }
 });
 
+test('a wait ends with a pause after records, not with what waits for nothing', async () => {
+  const program = await KernelProgram.load(ringBytes);
+  try {
+    program.attach(generator, probes());
+    program.follow(process.pid, process.pid);
+    program.ignore(statSync(generator));
+    expect(await program.wait(300, 100)).toBe('over');
+    const writing = run(Array.from({ length: 60 }, () => 'w100,s20').join());
+    expect(await program.wait(1000, 100)).toBe('woken');
+    expect(await program.wait(900, 500)).toBe('over');
+    await writing;
+    expect(await program.wait(1000, 100)).toBe('paused');
+    expect(await program.wait(50, 100)).toBe('over');
+    expect(drainedLengths(program)).toHaveLength(60);
+  } finally {
+    program.close();
+  }
+});
+
 test('a ring that is touched ahead holds nothing new, loses nothing and wakes as before', async () => {
   const program = await KernelProgram.load(ringBytes);
   try {
@@ -257,7 +276,7 @@ test('waiting ends when the program is closed, and a closed program says so', as
   const program = await KernelProgram.load(ringBytes);
   const waiting = program.wait();
   program.close();
-  expect(await waiting).toBe(false);
+  expect(await waiting).toBe('closed');
   expect(() => program.drain(Buffer.alloc(100))).toThrow('closed');
   program.close();
 });

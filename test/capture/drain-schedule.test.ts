@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 /** Looks at a ring into which something comes every 100 ms, until it is drained or nothing can be expected. */
 function msUntilDue(schedule: DrainSchedule): number {
   for (let ms = 0; ms < 5000; ms += 100) {
-    if (schedule.isDue(1 + ms)) return ms;
+    if (schedule.isDue(1 + ms, false)) return ms;
     vi.advanceTimersByTime(100);
   }
   return Number.POSITIVE_INFINITY;
@@ -27,23 +27,29 @@ test.each([
   expect(msUntilDue(schedule)).toBe(expected);
 });
 
-test('a pause is long enough for it', () => {
+test('what waits is waited for until it is due, nothing for as long as it takes', () => {
   const schedule = new DrainSchedule({ ringBytes, isWatched: false });
   schedule.drained();
   vi.advanceTimersByTime(300);
-  expect(schedule.isDue(8)).toBe(false);
-  vi.advanceTimersByTime(200);
-  expect(schedule.isDue(8)).toBe(false);
-  vi.advanceTimersByTime(50);
-  expect(schedule.isDue(8)).toBe(true);
+  expect(schedule.waitMs(0)).toBeUndefined();
+  expect(schedule.waitMs(8)).toBe(1700);
+  vi.advanceTimersByTime(3000);
+  expect(schedule.waitMs(8)).toBe(0);
+});
+
+test('a pause is due, of something', () => {
+  const schedule = new DrainSchedule({ ringBytes, isWatched: false });
+  schedule.drained();
+  expect(schedule.isDue(8, true)).toBe(true);
+  expect(schedule.isDue(0, true)).toBe(false);
 });
 
 test('much does not wait, nor does what is wanted, and nothing is never due', () => {
   const schedule = new DrainSchedule({ ringBytes, isWatched: false });
   schedule.drained();
-  expect(schedule.isDue(much - 8)).toBe(false);
-  expect(schedule.isDue(much)).toBe(true);
+  expect(schedule.isDue(much - 8, false)).toBe(false);
+  expect(schedule.isDue(much, false)).toBe(true);
   schedule.hasten();
-  expect(schedule.isDue(0)).toBe(false);
-  expect(schedule.isDue(8)).toBe(true);
+  expect(schedule.isDue(0, false)).toBe(false);
+  expect(schedule.isDue(8, false)).toBe(true);
 });
