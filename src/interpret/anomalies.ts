@@ -10,6 +10,8 @@ export type AnomalyKind =
   | 'repeated-bytes'
   /** A connection that carries something other than a client's HTTP. */
   | 'not-http'
+  /** Connections on which the process is the server: what it answers is no request of an agent. */
+  | 'served-connection'
   /** Calls of an AEAD function that encrypt something other than TLS records. */
   | 'not-tls'
   /** Directions of connections put together by their order alone, where others were possible. */
@@ -51,6 +53,7 @@ export type AnomalyKind =
 
 /** Kinds that mark how something was told, and not that anything is missing. */
 export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set([
+  'served-connection',
   'inferred-pairing',
   'inferred-thread',
   'inferred-cell',

@@ -9,7 +9,7 @@ import type { Anomalies } from './anomalies.js';
 import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
 import { Rekeying } from './rekeying.js';
-import { RequestStream } from './request-stream.js';
+import { beginsRequest, RequestStream } from './request-stream.js';
 import { ResponseStream } from './response-stream.js';
 
 type Direction = TlsEvent['direction'];
@@ -124,6 +124,9 @@ class WholeConnection implements Channel {
   readonly #responses: ResponseStream;
   readonly #streams: Record<Direction, ByteStream>;
   #isOver = false;
+  /** What was received while it is not known whether it begins a request; afterwards undefined. */
+  #beginning: TlsEvent[] | undefined = [];
+  #isServed = false;
   /** When what was written last was sent. */
   #sentNs: bigint | undefined;
 
@@ -141,6 +144,30 @@ class WholeConnection implements Channel {
   }
 
   push(event: TlsEvent): void {
+    if (this.#beginning !== undefined) this.#begin(event, this.#beginning);
+    else if (!this.#isServed) this.#take(event);
+  }
+
+  /** Who receives a request first is the server. */
+  #begin(event: TlsEvent, held: TlsEvent[]): void {
+    const isReceived = event.direction === 'receive' && event.missing === 0;
+    const bytes = isReceived ? Buffer.concat([...held, event].map(({ data }) => data)) : Buffer.alloc(0);
+    const isRequest = isReceived ? beginsRequest(bytes) : false;
+    if (isRequest === undefined) {
+      held.push({ ...event, data: Uint8Array.from(event.data) });
+      return;
+    }
+    this.#beginning = undefined;
+    this.#isServed = isRequest;
+    if (isRequest) {
+      this.#anomalies.add('served-connection', `connection ${event.connection} of process ${this.pid}`);
+      return;
+    }
+    for (const earlier of held) this.#take(earlier);
+    this.#take(event);
+  }
+
+  #take(event: TlsEvent): void {
     this.#requests.timeNs = event.timeNs;
     this.#responses.timeNs = event.timeNs;
     if (event.direction === 'send') this.#sentNs = event.timeNs;
@@ -150,7 +177,9 @@ class WholeConnection implements Channel {
   }
 
   finish({ ended, timeNs, close, lastSentNs }: Finish): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#isServed) return;
+    for (const event of this.#beginning ?? []) this.#take(event);
+    this.#beginning = undefined;
     // What a client sends below TLS when all that it wrote is sent is its goodbye: the server left because of it.
     if (close === 'unsure' && lastSentNs !== undefined && this.#sentNs !== undefined) {
       close = lastSentNs > this.#sentNs ? 'unseen' : 'broken';

@@ -188,3 +188,16 @@ export class RequestStream extends Direction {
     observer.responseLost();
   }
 }
+
+const MAX_LINE_BYTES = 8192;
+/** What may become a request line of HTTP/1.1 or the preface of HTTP/2. */
+const PART_OF_LINE = /^[A-Z]{1,32}( [\x21-\x7e]*( [A-Z0-9/.]*\r?)?)?$/;
+
+/** Whether `bytes` begin with a request; undefined while more bytes are needed to tell. */
+export function beginsRequest(bytes: Uint8Array): boolean | undefined {
+  if (startsWithRequest(bytes)) return true;
+  const length = Math.min(bytes.length, PREFACE.length);
+  if (PREFACE.compare(bytes, 0, length, 0, length) === 0) return length === PREFACE.length ? true : undefined;
+  if (bytes.length > MAX_LINE_BYTES) return false;
+  return PART_OF_LINE.test(Buffer.from(bytes).toString('latin1')) ? undefined : false;
+}

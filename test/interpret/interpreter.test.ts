@@ -672,6 +672,31 @@ describe('what is not told', () => {
     ]);
   });
 
+  test('a connection that the process itself serves is no request of an agent, in whatever pieces it comes', () => {
+    const heads = ['GET /v1/models HTTP/1.1\r\nhost: here\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'];
+    for (const head of heads) {
+      for (let at = 0; at < head.length; at++) {
+        const wire = new Wire();
+        const pieces = [head.slice(0, at), head.slice(at)].filter((piece) => piece !== '');
+        const received = pieces.flatMap((piece, index) => wire.piece('receive', piece, ms(10 + index)));
+        const sent = wire.piece('send', jsonResponse(200, {}), ms(20));
+        const { result, bundles } = interpret(capture(...received, ...sent));
+        expect(bundles).toEqual([]);
+        expect(result.exchanges).toEqual([]);
+        expect(result.anomalies).toEqual([
+          { kind: 'served-connection', count: 1, example: 'connection 1 of process 100' },
+        ]);
+      }
+    }
+  });
+
+  test('a server that speaks first, or is cut short, serves nothing', () => {
+    for (const said of ['HTTP/1.1 408 Timeout\r\n\r\n', 'GET /v1', 'hello\r\n']) {
+      const { result } = interpret(capture(...new Wire().piece('receive', said, ms(10))));
+      expect(result.anomalies.map(({ kind }) => kind)).not.toContain('served-connection');
+    }
+  });
+
   test('items that the reference refuses stand beside the others', () => {
     const strange = { type: 'computer_call', id: 'cu_1' };
     const input = [userMessage('hi'), { type: 'item_reference', id: 'x' }];
