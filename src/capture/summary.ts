@@ -17,6 +17,7 @@ import type { BinaryReport } from '../elf/binary.js';
 import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
+import { findCommand } from './command.js';
 import { executable } from './process.js';
 import type { UnseenProgram } from './unseen-connections.js';
 
@@ -92,7 +93,9 @@ export function startSummary(
     ended_at: null,
     end_reason: null,
     command: isCommand ? (target.command[0] ?? null) : null,
-    targets: pids.map((pid) => newTarget(pid, isCommand ? null : (executable(pid) ?? null))),
+    targets: pids.map((pid) =>
+      newTarget(pid, isCommand ? findCommand(target.command[0] ?? '') : (executable(pid) ?? null)),
+    ),
     names: 'names' in target ? [...(target.names ?? [])] : [],
     agent_endpoints: 'agentEndpoints' in target ? [...target.agentEndpoints] : null,
     binaries: [],

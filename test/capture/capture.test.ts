@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -79,6 +80,7 @@ test('every byte of every call is recorded, at its place, whatever the size', as
   const sizes = [1, 255, 256, 257, 1024, 1025, 4096, 8193, 16384, 16385, 49_362, 1 << 20];
   const script = sizes.flatMap((size) => [`w${size}`, `W${size}`, `r${size}`, `R${size}`]).join(',');
   const summary = await capture(options({ target: { command: [generator, script] } }));
+  expect(summary.targets).toMatchObject([{ executable: realpathSync(generator) }]);
 
   expect(summary).toMatchObject({ end_reason: 'target-exit', lost_events: 0 });
   const total = 2 * sizes.reduce((sum, size) => sum + size, 0);
