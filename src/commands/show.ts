@@ -25,7 +25,8 @@ export function showCommand(): Command {
       if (runs.length === 0 && roots.length === 0) {
         throw new AgsightError('nothing-done', 'holds nothing that an agent did', {
           file: bundle,
-          remedy: 'agsight events --everybody lists what others did, where that was recorded',
+          remedy:
+            'agsight events --everybody --table proc_ops lists what others did, where that was recorded',
         });
       }
       if (json === true) console.log(JSON.stringify({ tool_calls: calls, roots }, null, 2));
