@@ -76,7 +76,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
       attachment.probes.probeCommand(commandPath);
       attachment.probes.lookAhead();
       createBundleDirectory(options.output);
-      const command = await startStopped(options.target.command);
+      const command = await startStopped(options.target.command, commandPath);
       try {
         attachment.attachToCommand(command.pid);
         return await record(command);

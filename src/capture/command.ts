@@ -34,6 +34,8 @@ export function findCommand(name: string, searchPath = process.env.PATH ?? ''): 
 
 export interface StoppedCommand {
   pid: number;
+  /** The file that it runs. */
+  path: string;
   /** Lets it run. */
   resume(): void;
   /** Passes on a signal that asked us to stop, unless the terminal has sent it to the command as well. */
@@ -50,9 +52,11 @@ export interface StoppedCommand {
  * Starts `command` stopped, with our standard input and output. The process that is stopped is a shell that
  * becomes the command by exec, so its pid is the command's.
  *
+ * @param path what `findCommand` has found for it
+ *
  * Errors: `start-failed`.
  */
-export async function startStopped(command: readonly string[]): Promise<StoppedCommand> {
+export async function startStopped(command: readonly string[], path: string): Promise<StoppedCommand> {
   const child = spawn('/bin/sh', ['-c', 'kill -STOP $$; exec "$@"', 'sh', ...command], { stdio: 'inherit' });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
@@ -77,6 +81,7 @@ export async function startStopped(command: readonly string[]): Promise<StoppedC
   let isHeld = true;
   return {
     pid,
+    path,
     ended,
     resume() {
       isHeld = false;

@@ -81,7 +81,7 @@ export class Recording {
     this.#heldPid = command?.pid;
     const writer = new EvidenceWriter(output, { checksum: this.#program.checksum });
     const pids = this.#targets.roots;
-    const summary = startSummary(this.#options, pids);
+    const summary = startSummary(this.#options, pids, command?.path);
     const lowerPriority = raisePriority();
     this.#optimize = deferOptimization();
     try {

@@ -17,7 +17,6 @@ import type { BinaryReport } from '../elf/binary.js';
 import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
-import { findCommand } from './command.js';
 import { executable } from './process.js';
 import type { UnseenProgram } from './unseen-connections.js';
 
@@ -74,12 +73,12 @@ export interface CaptureSummary {
   warnings: string[];
 }
 
-/** The summary of a capture that begins with these processes. */
+/** The summary of a capture that begins with these processes, or with the one that is to run the file `commandPath`. */
 export function startSummary(
   { target, ringBytes }: Pick<CaptureOptions, 'target' | 'ringBytes'>,
   pids: readonly number[],
+  commandPath: string | undefined,
 ): CaptureSummary {
-  const isCommand = 'command' in target;
   return {
     format_version: formatVersion,
     agsight_version: version,
@@ -92,10 +91,8 @@ export function startSummary(
     started_at: new Date().toISOString(),
     ended_at: null,
     end_reason: null,
-    command: isCommand ? (target.command[0] ?? null) : null,
-    targets: pids.map((pid) =>
-      newTarget(pid, isCommand ? findCommand(target.command[0] ?? '') : (executable(pid) ?? null)),
-    ),
+    command: 'command' in target ? (target.command[0] ?? null) : null,
+    targets: pids.map((pid) => newTarget(pid, commandPath ?? executable(pid) ?? null)),
     names: 'names' in target ? [...(target.names ?? [])] : [],
     agent_endpoints: 'agentEndpoints' in target ? [...target.agentEndpoints] : null,
     binaries: [],

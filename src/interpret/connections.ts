@@ -151,8 +151,7 @@ class WholeConnection implements Channel {
   /** Who receives a request first is the server. */
   #begin(event: TlsEvent, held: TlsEvent[]): void {
     const isReceived = event.direction === 'receive' && event.missing === 0;
-    const bytes = isReceived ? Buffer.concat([...held, event].map(({ data }) => data)) : Buffer.alloc(0);
-    const isRequest = isReceived ? beginsRequest(bytes) : false;
+    const isRequest = isReceived && beginsRequest(Buffer.concat([...held, event].map(({ data }) => data)));
     if (isRequest === undefined) {
       held.push({ ...event, data: Uint8Array.from(event.data) });
       return;

@@ -106,9 +106,9 @@ export class RequestStream extends Direction {
   }
 
   protected beginning(bytes: Uint8Array): Beginning {
-    const length = Math.min(bytes.length, PREFACE.length);
-    if (PREFACE.compare(bytes, 0, length, 0, length) !== 0) return 'other';
-    return length === PREFACE.length ? 'http2' : undefined;
+    const isHttp2 = startsWithPreface(bytes);
+    if (isHttp2 === undefined) return undefined;
+    return isHttp2 ? 'http2' : 'other';
   }
 
   protected startsMessage(bytes: Uint8Array): boolean {
@@ -189,6 +189,13 @@ export class RequestStream extends Direction {
   }
 }
 
+/** Undefined while `bytes` are a part of it only. */
+function startsWithPreface(bytes: Uint8Array): boolean | undefined {
+  const length = Math.min(bytes.length, PREFACE.length);
+  if (PREFACE.compare(bytes, 0, length, 0, length) !== 0) return false;
+  return length === PREFACE.length ? true : undefined;
+}
+
 const MAX_LINE_BYTES = 8192;
 /** What may become a request line of HTTP/1.1 or the preface of HTTP/2. */
 const PART_OF_LINE = /^[A-Z]{1,32}( [\x21-\x7e]*( [A-Z0-9/.]*\r?)?)?$/;
@@ -196,8 +203,8 @@ const PART_OF_LINE = /^[A-Z]{1,32}( [\x21-\x7e]*( [A-Z0-9/.]*\r?)?)?$/;
 /** Whether `bytes` begin with a request; undefined while more bytes are needed to tell. */
 export function beginsRequest(bytes: Uint8Array): boolean | undefined {
   if (startsWithRequest(bytes)) return true;
-  const length = Math.min(bytes.length, PREFACE.length);
-  if (PREFACE.compare(bytes, 0, length, 0, length) === 0) return length === PREFACE.length ? true : undefined;
+  const isHttp2 = startsWithPreface(bytes);
+  if (isHttp2 !== false) return isHttp2;
   if (bytes.length > MAX_LINE_BYTES) return false;
   return PART_OF_LINE.test(Buffer.from(bytes).toString('latin1')) ? undefined : false;
 }
