@@ -97,7 +97,7 @@ static __always_inline int enter(struct thread *thread, __u64 id, const struct c
 			__s64 offset = argument(thread, form->offset);
 
 			/* preadv2 and pwritev2 take -1 for the file's own position. */
-			if (offset >= 0)
+			if (offset >= 0 && !thread->appends)
 				thread->offsets[form->operation == OPERATION_WRITE] = offset;
 		}
 		return thread->moves != 0;

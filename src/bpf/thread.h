@@ -48,7 +48,8 @@ struct thread {
 	__u32 socket_call; /* SOCKET_CALL_…, as `operation` */
 	__u32 number;
 	__u32 root_pid;
-	__u32 reserved;
+	/* Whether the call writes to the end of the file, wherever that is. */
+	__u32 appends;
 	/* Bit 1: the call reads from the first run's file; bit 2: it writes to the second's. */
 	__u32 moves;
 	__u64 owner;

@@ -64,7 +64,9 @@ static __noinline int begin_transfer(struct thread *thread, __u64 id, struct fil
 		report_run(thread, id, direction, 0);
 	}
 	thread->files[direction & 1] = file;
-	thread->offsets[direction & 1] = BPF_CORE_READ(file, f_pos);
+	/* In append mode neither the file's position nor a given one counts. */
+	thread->appends = direction & 1 && BPF_CORE_READ(file, f_flags) & O_APPEND;
+	thread->offsets[direction & 1] = thread->appends ? BPF_CORE_READ(inode, i_size) : BPF_CORE_READ(file, f_pos);
 	thread->moves |= 1 << (direction & 1);
 	return 0;
 }
@@ -163,11 +165,11 @@ static __always_inline int record_content(struct thread *thread, __u32 number, _
 	content->time = time;
 	content->left = written;
 	content->offset = thread->offsets[1];
-	/* In append mode only the end of the call tells where it wrote, and a given position does not count. */
+	/* In append mode only the end of the call tells where it wrote, as others may write too. */
 	if (file == file_of(thread->arguments[(form->descriptor - 1) & 7])) {
 		if (!form->offset)
 			content->offset = BPF_CORE_READ(file, f_pos) - written;
-		else if (BPF_CORE_READ(file, f_flags) & O_APPEND)
+		else if (thread->appends)
 			content->offset = BPF_CORE_READ(file, f_inode, i_size) - written;
 	}
 	if (form->vector) {

@@ -19,6 +19,8 @@ import type { Cause, Process } from './processes.js';
 import { shellQuote } from './shell-quote.js';
 
 const NS_PER_US = 1000n;
+/** Of open(2), on x64 and arm64; the host that reads may be another system. */
+const O_TRUNC = 0o1000;
 /** No key or token is shorter. */
 const shortestSecret = 16;
 
@@ -49,7 +51,7 @@ export class Rows {
     const isPath = target !== undefined && event.operation !== 'symlink';
     const [targetDir, targetName] = isPath ? splitPath(target) : [null, target ?? null];
     return {
-      ...common(event, event.operation, event.endNs),
+      ...common(event, emptiesFile(event) ? 'truncate' : event.operation, event.endNs),
       ...this.#file(event),
       bytes: 0,
       duration: micros(event.endNs - event.timeNs),
@@ -128,6 +130,11 @@ export class Rows {
   #text(text: string): string {
     return text.length < shortestSecret ? text : this.#redactor.text(text);
   }
+}
+
+/** An open that took from a file all that it held. */
+function emptiesFile({ operation, flags = 0, errno, fileType }: FileOpEvent): boolean {
+  return operation === 'open' && errno === 0 && fileType === 'regular' && (flags & O_TRUNC) !== 0;
 }
 
 /** As DeepFlow splits a path: the directory keeps its slash. */

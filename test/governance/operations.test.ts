@@ -207,6 +207,35 @@ test('what a thread has written and not closed is told when the capture ends', a
   execFileSync('kill', ['-9', String(summary.targets[0]?.pid)]);
 });
 
+test('a file that is emptied on opening is told as truncated, and an append by where it went', async () => {
+  const script = `
+    const fs = require('node:fs');
+    process.chdir('${work}');
+    fs.writeFileSync('log', 'what is lost');
+    fs.writeFileSync('log', 'new');
+    fs.writeFileSync('/dev/null', 'new');
+    const log = fs.openSync('log', 'a');
+    fs.writeSync(log, 'more');
+    fs.chmodSync('log', 0o600);
+    fs.writeSync(log, 'the end, whatever position is given', 0);`;
+  await record([process.execPath, '-e', script]);
+  const changes = (await rows('file_mgmt')).filter((row) => isOurs(row) || row.file_dir === '/dev/');
+  expect(changes.map((row) => [row.event_type, pathOf(row), row.offset])).toEqual([
+    ['create', `${work}/log`, 0],
+    ['truncate', `${work}/log`, 0],
+    ['open', '/dev/null', 0],
+    ['open', `${work}/log`, 0],
+    ['chmod', `${work}/log`, 0],
+  ]);
+  const writes = (await rows('file_agg')).filter((row) => isOurs(row) && row.event_type === 'write');
+  expect(writes.map(({ offset, bytes }) => [offset, bytes])).toEqual([
+    [0, 12],
+    [0, 3],
+    [3, 4],
+    [7, 35],
+  ]);
+});
+
 /** What the evidence holds of a file, put together; fails where something is missing. */
 async function recordedContent(path: string): Promise<{ content: Buffer; sources: Set<string> }> {
   const pieces: FileContentEvent[] = [];
