@@ -1,8 +1,10 @@
 // What processes did, as lines for a terminal.
 
+import { counted } from '../render/counted.js';
 import { renderTable } from '../render/table.js';
 import { singleLine } from '../render/terminal.js';
-import type { EffectBase, Effects, FileEffect, ProcessEffect } from './effects.js';
+import { EINPROGRESS } from './connection-outcomes.js';
+import { type EffectBase, type Effects, type FileEffect, firstTime, type ProcessEffect } from './effects.js';
 import type { ToolCallEffects } from './tool-call-effects.js';
 
 const cellWidth = 100;
@@ -27,21 +29,20 @@ const unixSocket = 1;
 /** What builds the sandbox around a command does much of no interest; the command itself runs another program. */
 const sandboxPrograms = /(?:^|\/)(?:codex-linux-sandbox|bwrap)$/;
 
-/** What was done, in the order of time, but for what its sandbox did to build itself: that is one line. */
+/**
+ * What was done, in the order of time. What its sandbox did to build itself is one line at the end, and forks that went
+ * well with their parent's program are another: shells make many.
+ */
 export function effectLines(effects: Effects): EffectLine[] {
   const isOfCommand = ({ program }: EffectBase): boolean => !sandboxPrograms.test(program);
   const files = effects.files.filter(isOfCommand);
   const permissions = effects.permissions.filter(isOfCommand);
+  const processes = effects.processes.filter((process) => !isMereFork(process));
   const lines: EffectLine[] = [
-    ...effects.processes.map((process) => ({
+    ...processes.map((process) => ({
       time: process.time,
       what: singleLine(`process ${process.pid}: ${describeCommand(process)}`, cellWidth),
-      result:
-        process.signal !== null
-          ? `signal ${process.signal}`
-          : process.exit_code === null
-            ? 'running'
-            : `exit ${process.exit_code}`,
+      result: describeEnd(process),
       how: process.attribution ?? '',
     })),
     ...files.filter(isTold).map((file) => ({
@@ -63,22 +64,39 @@ export function effectLines(effects: Effects): EffectLine[] {
   for (const { time, family, address, port, errno, attribution } of effects.connections) {
     if (family === unixSocket) continue;
     const what = singleLine(`connect ${address} port ${port}`, cellWidth);
-    lines.push({ time, what, result: errorName(errno), how: attribution ?? '' });
+    const result = errno === EINPROGRESS ? 'begun' : errorName(errno);
+    lines.push({ time, what, result, how: attribution ?? '' });
   }
   lines.sort((a, b) => a.time - b.time);
+  const time = lines.at(-1)?.time ?? firstTime(effects) ?? 0;
   const left = effects.files.length - files.length + effects.permissions.length - permissions.length;
+  const forks = effects.processes.length - processes.length;
   if (left > 0) {
-    const what = `${left} operations of the sandbox on itself (--json has them)`;
-    lines.push({ time: lines.at(-1)?.time ?? 0, what, result: '', how: '' });
+    const what = `${counted(left, 'operation')} of the sandbox on itself (--json has them)`;
+    lines.push({ time, what, result: '', how: '' });
+  }
+  if (forks > 0) {
+    const what = `${counted(forks, 'fork')} that ran no program (--json has them)`;
+    lines.push({ time, what, result: '', how: '' });
   }
   return lines;
 }
 
+function isMereFork({ commands, exit_code, signal }: ProcessEffect): boolean {
+  return commands.length === 0 && signal === null && (exit_code ?? 0) === 0;
+}
+
 /** Shells try one directory after the other, and a wrapper becomes what it wraps: the last success tells. */
-function describeCommand({ commands }: ProcessEffect): string {
+function describeCommand({ commands, parent_pid }: ProcessEffect): string {
   const last = commands.findLast(({ errno }) => errno === 0) ?? commands.at(-1);
-  if (last === undefined) return 'fork';
+  if (last === undefined) return `fork of process ${parent_pid}`;
   return last.errno === 0 ? last.cmdline : `${last.exec_path} (${errorName(last.errno)})`;
+}
+
+function describeEnd({ signal, exit_code, went_on }: ProcessEffect): string {
+  if (signal !== null) return `signal ${signal}`;
+  if (exit_code !== null) return `exit ${exit_code}`;
+  return went_on ? 'went on for a tool call' : 'running';
 }
 
 /** What is written to a file that was opened is told by itself, and a device is no file. */
@@ -123,7 +141,10 @@ const systemErrorNames = new Map([
   [39, 'ENOTEMPTY'],
   [40, 'ELOOP'],
   [95, 'EOPNOTSUPP'],
+  [101, 'ENETUNREACH'],
+  [104, 'ECONNRESET'],
+  [110, 'ETIMEDOUT'],
   [111, 'ECONNREFUSED'],
-  [115, 'EINPROGRESS'],
+  [113, 'EHOSTUNREACH'],
   [122, 'EDQUOT'],
 ]);

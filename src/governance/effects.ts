@@ -1,8 +1,9 @@
 // What processes did, gathered for a person to read: their commands and ends, the files that they changed, the permissions
 // that they touched, their connections. Whose they are, a tool call's or an agent's, is for others to say.
 
-import type { ConnectEvent } from '../evidence/event.js';
+import type { ConnectEvent, SocketEvent } from '../evidence/event.js';
 import type { Row } from './columns.js';
+import { ConnectionOutcomes } from './connection-outcomes.js';
 import type { TableRow } from './event-rows.js';
 import type { Cause } from './processes.js';
 
@@ -29,6 +30,8 @@ export interface ProcessEffect extends EffectBase {
   }[];
   exit_code: number | null;
   signal: number | null;
+  /** It went on to work for somebody else, of whom its end is told. */
+  went_on: boolean;
 }
 
 export interface FileEffect extends EffectBase {
@@ -43,6 +46,8 @@ export interface FileEffect extends EffectBase {
 }
 
 interface ConnectionEffect extends EffectBase {
+  /** EINPROGRESS (115) where the capture does not tell what became of it. */
+  errno: number;
   /** AF_UNIX 1, AF_INET 2, AF_INET6 10. */
   family: number;
   address: string;
@@ -68,9 +73,19 @@ export function noEffects(): Effects {
   return { processes: [], files: [], permissions: [], connections: [], files_read: 0 };
 }
 
+/** Microseconds since the Unix epoch; undefined when there are none. */
+export function firstTime({ processes, files, permissions, connections }: Effects): number | undefined {
+  let first: number | undefined;
+  for (const effects of [processes, files, permissions, connections]) {
+    for (const { time } of effects) if (first === undefined || time < first) first = time;
+  }
+  return first;
+}
+
 /** Adds rows and connections to the effects that they belong to, in the order in which they come. */
 export class EffectCollector {
   readonly #running = new Map<number, { process: ProcessEffect; of: Effects }>();
+  readonly #outcomes = new ConnectionOutcomes();
 
   /** @param effects that the row belongs to; undefined when nobody wants to know of it */
   add({ table, row }: TableRow, effects: Effects | undefined): void {
@@ -101,7 +116,7 @@ export class EffectCollector {
 
   addConnection(event: ConnectEvent, cause: Cause, effects: Effects): void {
     const { pid, timeNs, errno, family, address, port } = event;
-    effects.connections.push({
+    const connection: ConnectionEffect = {
       time: Number(timeNs / 1000n),
       pid,
       errno,
@@ -110,7 +125,16 @@ export class EffectCollector {
       family,
       address,
       port,
+    };
+    effects.connections.push(connection);
+    this.#outcomes.begun(event, (outcome) => {
+      connection.errno = outcome;
     });
+  }
+
+  /** What became of connections that were only begun. */
+  settleConnection(event: SocketEvent): void {
+    this.#outcomes.push(event);
   }
 
   #base(row: Row): EffectBase {
@@ -129,6 +153,7 @@ export class EffectCollector {
     // It is told where it began, and again where it begins to work for somebody else.
     let process = known?.of === effects ? known.process : undefined;
     if (process === undefined) {
+      if (known !== undefined) known.process.went_on = true;
       process = {
         ...this.#base(row),
         errno: 0,
@@ -137,6 +162,7 @@ export class EffectCollector {
         commands: [],
         exit_code: null,
         signal: null,
+        went_on: false,
       };
       effects.processes.push(process);
       this.#running.set(pid, { process, of: effects });
@@ -144,19 +170,25 @@ export class EffectCollector {
     if (row.event_type === 'exec') {
       process.attribution = textOrNull(row.attribution);
       if (row.errno === 0) process.program = text(row.exec_path);
-      process.commands.push({
-        cmdline: text(row.cmdline),
-        argv: texts(row.argv),
-        exec_path: text(row.exec_path),
-        cwd: textOrNull(row.cwd),
-        errno: Number(row.errno),
-      });
+      process.commands.push(commandOf(row));
     } else if (row.event_type === 'exit') {
+      // Its end alone is seen of what ran before the capture.
+      if (known === undefined && row.cmdline !== '') process.commands.push(commandOf(row));
       process.exit_code = numberOrNull(row.exit_code);
       process.signal = numberOrNull(row.signal);
       this.#running.delete(pid);
     }
   }
+}
+
+function commandOf(row: Row): ProcessEffect['commands'][number] {
+  return {
+    cmdline: text(row.cmdline),
+    argv: texts(row.argv),
+    exec_path: text(row.exec_path),
+    cwd: textOrNull(row.cwd),
+    errno: Number(row.errno),
+  };
 }
 
 function fileEffect(row: Row): Omit<FileEffect, keyof EffectBase> {

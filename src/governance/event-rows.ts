@@ -1,6 +1,12 @@
 // Evidence to rows of the four event tables, one event at a time and with bounded memory.
 
-import type { CaptureStartEvent, ConnectEvent, EvidenceEvent, FileOpEvent } from '../evidence/event.js';
+import type {
+  CaptureStartEvent,
+  ConnectEvent,
+  EvidenceEvent,
+  FileOpEvent,
+  SocketEvent,
+} from '../evidence/event.js';
 import { readAgentEvidence } from '../interpret/agent-evidence.js';
 import { type Row, type TableName, tableNames } from './columns.js';
 import { type FileAggregate, FileAggregator } from './file-aggregate.js';
@@ -25,8 +31,8 @@ export interface EventRowsOptions {
   onIncomplete: () => void;
   /** Is told of the capture itself: what it recorded, among others. */
   onStart?: (event: CaptureStartEvent) => void;
-  /** Is told of each connect, for which there is no table. */
-  onConnect?: (event: ConnectEvent, cause: Cause) => void;
+  /** Is told of connections, for which there is no table. */
+  onConnection?: (event: ConnectEvent | SocketEvent, cause: Cause) => void;
 }
 
 /**
@@ -35,8 +41,8 @@ export interface EventRowsOptions {
  * @throws AgsightError `no-evidence`
  */
 export async function* eventRows(bundle: string, options: EventRowsOptions): AsyncGenerator<TableRow> {
-  const { calls, tables = tableNames, everybody = false, onIncomplete, onStart, onConnect } = options;
-  const reducer = new EventReducer(calls, tables, onConnect);
+  const { calls, tables = tableNames, everybody = false, onIncomplete, onStart, onConnection } = options;
+  const reducer = new EventReducer(calls, tables, onConnection);
   for await (const event of readAgentEvidence(bundle, { everybody, onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
     if (event.kind === 'capture-start') onStart?.(event);
@@ -52,17 +58,17 @@ class EventReducer {
   readonly #processes: Processes;
   readonly #aggregator = new FileAggregator();
   readonly #lifetimes = new FileLifetimes();
-  readonly #onConnect: NonNullable<EventRowsOptions['onConnect']>;
+  readonly #onConnection: NonNullable<EventRowsOptions['onConnection']>;
   readonly #wants: Readonly<Record<TableName, boolean>>;
   #rows = new Rows(new Uint8Array(0));
 
   constructor(
     calls: ToolCalls,
     tables: readonly TableName[],
-    onConnect: EventRowsOptions['onConnect'] = () => {},
+    onConnection: EventRowsOptions['onConnection'] = () => {},
   ) {
     this.#processes = new Processes(calls);
-    this.#onConnect = onConnect;
+    this.#onConnection = onConnection;
     const wants = (table: TableName): boolean => tables.includes(table);
     this.#wants = {
       file_agg: wants('file_agg'),
@@ -88,7 +94,8 @@ class EventReducer {
         this.#processes.met(event);
         return nothing;
       case 'connect':
-        this.#onConnect(event, this.#processes.causeOf(event));
+      case 'socket':
+        this.#onConnection(event, this.#processes.causeOf(event));
         return nothing;
       case 'exec-failed':
         if (!this.#wants.proc_ops) return nothing;

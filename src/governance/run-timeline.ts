@@ -1,122 +1,122 @@
-// One run as a person reads it: prompts, answers, tool calls with what they caused, tokens; where there is none, what was
-// done all the same. Text in, lines out;
-// everything captured is stripped of control sequences.
+// One run in the order in which a person would tell it: thread by thread its prompts, answers, requests, tool calls and
+// tokens. Data only; timeline-lines.ts makes text of it.
 
-import type { ConversationItem, InferenceCall, ReducedState } from '../reduce/state.js';
-import { counted } from '../render/counted.js';
-import { stripControl } from '../render/terminal.js';
-import { effectLines } from './effect-lines.js';
-import type { RootEffects, ToolCallEffects } from './tool-call-effects.js';
-import type { Run } from './tool-calls.js';
+import type { ConversationItem, InferenceCall, ReducedState, TokenUsage } from '../reduce/state.js';
+import { firstTime } from './effects.js';
+import type { ToolCallEffects } from './tool-call-effects.js';
 
-interface Entry {
-  /** Milliseconds since the Unix epoch. */
-  timeMs: number;
-  lines: string[];
+interface EntryBase {
+  /** Microseconds since the Unix epoch. */
+  time: number;
 }
 
-const maxTextLines = 12;
-const maxEffects = 40;
-const maxRootEffects = 1000;
-const lineWidth = 160;
-
-/** The story of one run, thread by thread. */
-export function describeRun({ state }: Run, calls: readonly ToolCallEffects[]): string {
-  const parts = [`run ${state.rollout_id}, ${state.status}`];
-  for (const thread of state.threads.values()) {
-    const { thread_id: id, agent_path: path, default_model: model, execution } = thread;
-    parts.push(`\n${path} ${id}${model === null ? '' : `, ${model}`}, ${execution.status}\n`);
-    const entries = [
-      ...[...state.conversation_items.values()]
-        .filter((item) => item.thread_id === id && item.kind === 'message')
-        .flatMap(messageEntry),
-      ...[...state.inference_calls.values()].filter((call) => call.thread_id === id).map(requestEntry),
-      ...calls.filter((call) => call.codex_thread_id === id).map(callEntry),
-    ];
-    entries.sort((a, b) => a.timeMs - b.timeMs);
-    for (const { timeMs, lines } of entries) {
-      const [first = '', ...rest] = lines;
-      parts.push(`${clock(timeMs)}  ${first}`, ...rest.map((line) => `              ${line}`));
-    }
-    parts.push(`              ${tokensOf(state, id)}`);
-  }
-  return parts.join('\n');
+export interface MessageEntry extends EntryBase {
+  type: 'message';
+  role: 'user' | 'assistant';
+  text: string;
 }
 
-/** What a root did, where no run tells why. */
-export function describeRoot(root: RootEffects): string {
-  const lines = effectLines(root);
-  const shown = lines
-    .slice(0, maxRootEffects)
-    .map(({ time, what, result }) => `${clock(time / 1000)}  ${what}${result === '' ? '' : `: ${result}`}`);
-  if (lines.length > shown.length) {
-    shown.push(`              … and ${lines.length - shown.length} more (agsight events has all)`);
-  }
-  return [`process ${root.root_pid} and what it started\n`, ...shown].join('\n');
+export interface RequestEntry extends EntryBase {
+  type: 'request';
+  model: string;
+  response_id: string | null;
+  status: string;
+  usage: TokenUsage | null;
 }
 
-function messageEntry(item: ConversationItem): Entry[] {
-  if (item.role === 'developer' || item.role === 'system') return [];
-  const text = item.body.parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
-  // What Codex tells the model of its surroundings comes in the user's name.
-  if (text.trim() === '' || /^<[a-z_]+>/.test(text.trim())) return [];
-  const who = item.role === 'user' ? 'prompt' : 'answer';
-  return [{ timeMs: Number(item.first_seen_at_unix_ms), lines: block(who, text) }];
+interface ToolCallEntry extends EntryBase {
+  type: 'tool_call';
+  tool_call_id: string;
 }
 
-function requestEntry(call: InferenceCall): Entry {
-  const { usage, execution } = call;
-  const tokens =
-    usage === null
-      ? ''
-      : `, ${usage.input_tokens} tokens in (${usage.cached_input_tokens} cached), ${usage.output_tokens} out`;
-  const answer = call.response_id === null ? '' : ` ${stripControl(call.response_id)}`;
+export interface Tokens {
+  requests: number;
+  input_tokens: number;
+  cached_input_tokens: number;
+  output_tokens: number;
+}
+
+export interface ThreadTimeline {
+  thread_id: string;
+  agent_path: string;
+  model: string | null;
+  status: string;
+  entries: (MessageEntry | RequestEntry | ToolCallEntry)[];
+  tokens: Tokens;
+}
+
+export interface RunTimeline {
+  rollout_id: string;
+  status: string;
+  /** Microseconds since the Unix epoch. */
+  started_at: number;
+  threads: ThreadTimeline[];
+}
+
+export function runTimeline(state: ReducedState, calls: readonly ToolCallEffects[]): RunTimeline {
   return {
-    timeMs: Number(execution.started_at_unix_ms),
-    lines: [`request to ${stripControl(call.model)}${answer}, ${execution.status}${tokens}`],
+    rollout_id: state.rollout_id,
+    status: state.status,
+    started_at: micros(state.started_at_unix_ms),
+    threads: [...state.threads.values()].map(({ thread_id, agent_path, default_model, execution }) => ({
+      thread_id,
+      agent_path,
+      model: default_model,
+      status: execution.status,
+      entries: entriesOf(state, calls, thread_id),
+      tokens: tokensOf(state, thread_id),
+    })),
   };
 }
 
-function callEntry(call: ToolCallEffects): Entry {
-  const head = `tool ${call.tool ?? ''} ${call.tool_call_id}${call.status === null ? '' : `, ${call.status}`}`;
-  const effects = effectLines(call);
-  const lines = effects
-    .slice(0, maxEffects)
-    .map(
-      ({ what, result, how }) =>
-        `  ${what}${result === '' ? '' : `: ${result}`}${how === 'environment' || how === '' ? '' : ` (by ${how})`}`,
-    );
-  if (effects.length > maxEffects) {
-    lines.push(`  … and ${effects.length - maxEffects} more (agsight events --by tool-call has all)`);
-  }
-  const time = call.started_at ?? effects[0]?.time ?? 0;
-  return { timeMs: time / 1000, lines: [...block(stripControl(head), call.request ?? ''), ...lines] };
+function entriesOf(state: ReducedState, calls: readonly ToolCallEffects[], threadId: string) {
+  const entries = [
+    ...[...state.conversation_items.values()]
+      .filter((item) => item.thread_id === threadId && item.kind === 'message')
+      .flatMap(messageEntry),
+    ...[...state.inference_calls.values()].filter((call) => call.thread_id === threadId).map(requestEntry),
+    ...calls.filter((call) => call.codex_thread_id === threadId).map(toolCallEntry),
+  ];
+  return entries.sort((a, b) => a.time - b.time);
 }
 
-function block(head: string, text: string): string[] {
-  const lines = stripControl(text).trim().split('\n');
-  const shown = lines
-    .slice(0, maxTextLines)
-    .map((line) => `  │ ${line.length > lineWidth ? `${line.slice(0, lineWidth - 1)}…` : line}`);
-  if (lines.length > maxTextLines) shown.push(`  │ … ${lines.length - maxTextLines} more lines`);
-  return [head, ...shown];
+function messageEntry({ role, body, first_seen_at_unix_ms }: ConversationItem): MessageEntry[] {
+  if (role === 'developer' || role === 'system') return [];
+  const text = body.parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
+  // What Codex tells the model of its surroundings comes in the user's name.
+  if (text.trim() === '' || /^<[a-z_]+>/.test(text.trim())) return [];
+  return [
+    {
+      type: 'message',
+      time: micros(first_seen_at_unix_ms),
+      role: role === 'user' ? 'user' : 'assistant',
+      text,
+    },
+  ];
 }
 
-function tokensOf(state: ReducedState, threadId: string): string {
-  let input = 0;
-  let cached = 0;
-  let output = 0;
-  let requests = 0;
+function requestEntry({ execution, model, response_id, usage }: InferenceCall): RequestEntry {
+  const { status, started_at_unix_ms } = execution;
+  return { type: 'request', time: micros(started_at_unix_ms), model, response_id, status, usage };
+}
+
+function toolCallEntry(call: ToolCallEffects): ToolCallEntry {
+  const time = call.started_at ?? firstTime(call) ?? 0;
+  return { type: 'tool_call', time, tool_call_id: call.tool_call_id };
+}
+
+function tokensOf(state: ReducedState, threadId: string): Tokens {
+  const sum: Tokens = { requests: 0, input_tokens: 0, cached_input_tokens: 0, output_tokens: 0 };
   for (const { thread_id, usage } of state.inference_calls.values()) {
     if (thread_id !== threadId) continue;
-    requests++;
-    input += Number(usage?.input_tokens ?? 0);
-    cached += Number(usage?.cached_input_tokens ?? 0);
-    output += Number(usage?.output_tokens ?? 0);
+    sum.requests++;
+    sum.input_tokens += Number(usage?.input_tokens ?? 0);
+    sum.cached_input_tokens += Number(usage?.cached_input_tokens ?? 0);
+    sum.output_tokens += Number(usage?.output_tokens ?? 0);
   }
-  return `${counted(requests, 'request')}, ${input} tokens in (${cached} cached), ${output} out`;
+  return sum;
 }
 
-function clock(timeMs: number): string {
-  return new Date(timeMs).toISOString().slice(11, 23);
+function micros(unixMs: ReducedState['started_at_unix_ms']): number {
+  return Number(unixMs) * 1000;
 }

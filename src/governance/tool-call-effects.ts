@@ -26,7 +26,7 @@ export interface RootEffects extends Effects {
 export interface BundleEffects {
   runs: Run[];
   calls: ToolCallEffects[];
-  /** What belongs to no call; gathered only where there is no run to tell of. */
+  /** What belongs to no call; empty unless it was wanted. */
   roots: RootEffects[];
   /** What the capture recorded; empty where that is not known. */
   recorded: readonly RecordedSource[];
@@ -37,12 +37,13 @@ export interface BundleEffects {
 /**
  * What the tool calls of a bundle caused; of a bundle of Codex itself, which has no evidence, only the calls.
  *
+ * @param options.roots whether what belongs to no call is wanted too
  * @throws AgsightError `no-evidence` when there is no run either.
  */
-export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
+export async function toolCallEffects(bundle: string, { roots = false } = {}): Promise<BundleEffects> {
   const runs = await loadRuns(bundle);
   const calls = new ToolCalls(runs);
-  const owners = new Owners(calls, runs.length === 0);
+  const owners = new Owners(calls, roots);
   const collector = new EffectCollector();
   let isSound = true;
   let recorded: readonly RecordedSource[] = [];
@@ -55,7 +56,11 @@ export async function toolCallEffects(bundle: string): Promise<BundleEffects> {
     onStart(event) {
       recorded = event.recorded;
     },
-    onConnect: (event, cause) => {
+    onConnection: (event, cause) => {
+      if (event.kind === 'socket') {
+        collector.settleConnection(event);
+        return;
+      }
       const effects = owners.of(cause.threadId, cause.callId, event.rootPid);
       if (effects !== undefined) collector.addConnection(event, cause, effects);
     },

@@ -195,6 +195,63 @@ test('a capture without a run is shown by what was done, whoever asked for it', 
   expect(roots).toMatchObject([{ root_pid: 10, processes: [{ pid: 20, exit_code: 3 }] }]);
 });
 
+test('what ran before the capture is told by its program, and of forks those that went wrong', async () => {
+  const attached: RecordedEvent = { ...exec(10, ['python3', 'agent.py']), kind: 'running' };
+  const forks = [20, 21, 22].flatMap((pid) => [fork(pid, 10), exit(pid, pid === 22 ? 3 : 0)]);
+  write(attached, ...forks, exit(10));
+  expect(
+    lines((await run('show', bundle)).stdout)
+      .slice(2)
+      .map((line) => line.replace(/^[\d:.]+ +/, '')),
+  ).toEqual([
+    'process 22: fork of process 10: exit 3',
+    'process 10: python3 agent.py: exit 0',
+    '2 forks that ran no program (--json has them)',
+  ]);
+});
+
+test('beside its tool calls a run has what it began itself', async () => {
+  cpSync(fixture, bundle, { recursive: true });
+  const threadId = JSON.parse((await run('show', bundle, '--json')).stdout).runs[0].threads[0].thread_id;
+  write(
+    exec(20, ['hook', 'before'], {}, 5),
+    fileIo({ at: 20, pid: 20 }),
+    exec(20, ['wc', 'notes.md'], { CODEX_THREAD_ID: threadId, CODEX_TOOL_CALL_ID: 'call_mock_1' }, 30),
+    exit(20),
+  );
+  const { stdout } = await run('show', bundle);
+  expect(stdout).toMatch(/tool exec_command call_mock_1.*\n.*\n +process 20: wc notes\.md: exit 0\n/);
+  expect(lines(stdout.slice(stdout.indexOf('outside')))).toEqual([
+    'outside of tool calls, process 10 and what it started',
+    '',
+    expect.stringMatching(/^[\d:.]+ {2}process 20: hook before: went on for a tool call$/),
+    expect.stringMatching(/^ +1 changed file \(/),
+  ]);
+});
+
+test('show --json has the prompts, answers and tokens of each run', async () => {
+  cpSync(fixture, bundle, { recursive: true });
+  const { runs } = JSON.parse((await run('show', bundle, '--json')).stdout);
+  expect(runs).toMatchObject([
+    {
+      status: 'completed',
+      threads: [
+        {
+          agent_path: '/root',
+          entries: [
+            { type: 'message', role: 'user', text: 'Count the words in notes.md and report.' },
+            { type: 'request', response_id: 'resp_mock_1', usage: { input_tokens: 4200 } },
+            { type: 'tool_call', tool_call_id: 'call_mock_1' },
+            { type: 'request', response_id: 'resp_mock_2' },
+            { type: 'message', role: 'assistant' },
+          ],
+          tokens: { requests: 2, input_tokens: 8500, cached_input_tokens: 7168, output_tokens: 112 },
+        },
+      ],
+    },
+  ]);
+});
+
 test('what is asked for wrongly is refused in one line', async () => {
   write();
   for (const args of [[bundle], ['--table', 'file_agg'], [bundle, '--table', 'files']]) {
