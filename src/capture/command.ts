@@ -2,7 +2,7 @@
 // that everything can be in place when it runs.
 
 import { spawn } from 'node:child_process';
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgsightError } from '../errors.js';
@@ -30,6 +30,20 @@ export function findCommand(name: string, searchPath = process.env.PATH ?? ''): 
     });
   }
   return realpathSync(found);
+}
+
+/** The program that a person names: a file, or else a command. Errors: `no-command`. */
+export function findProgram(name: string): string {
+  if (name.includes('/') || existsSync(name)) return name;
+  try {
+    return findCommand(name);
+  } catch (cause) {
+    throw new AgsightError('no-command', 'there is no such command, nor such a file here', {
+      file: name,
+      remedy: 'check the path, or the name and PATH',
+      cause,
+    });
+  }
 }
 
 export interface StoppedCommand {

@@ -18,7 +18,10 @@ interface OffsetsOptions {
 export function offsetsCommand(): Command {
   return new Command('offsets')
     .description('find the TLS plaintext functions of programs and libraries, as file offsets')
-    .argument('<binary...>', 'programs, libraries or the npm script codex: ELF, x86-64 or AArch64')
+    .argument(
+      '<binary...>',
+      'programs, libraries or the npm script codex, by path or by the name of a command: ELF, x86-64 or AArch64',
+    )
     .addOption(
       new Option('--tier <tier>', 'ask one tier only (default: all in this order)').choices([
         'symbol',
@@ -49,10 +52,11 @@ export function offsetsCommand(): Command {
 }
 
 async function run(
-  paths: string[],
+  names: string[],
   { json, tier, allTiers, symbols, table, entry }: OffsetsOptions,
 ): Promise<void> {
   const { AgsightError, ExitCode } = await import('../errors.js');
+  const { findProgram } = await import('../capture/command.js');
   const { compareProgramTiers, inspectProgram } = await import('../elf/program.js');
   const { knownTable } = await import('../elf/offset-table.js');
   const { printError } = await import('../render/notes.js');
@@ -63,26 +67,27 @@ async function run(
   const fail = (code: string, what: string, file: string) =>
     errors.push(new AgsightError(code, what, { file }));
 
-  for (const path of paths) {
+  for (const name of names) {
     try {
+      const path = findProgram(name);
       if (allTiers === true) {
         const comparison = compareProgramTiers(path, options);
         objects.push(await comparisonObject(comparison));
         texts.push(await describeComparison(comparison));
-        for (const what of comparison.disagreements) fail('tiers-disagree', what, path);
+        for (const what of comparison.disagreements) fail('tiers-disagree', what, name);
         continue;
       }
       const report = inspectProgram(path, options);
       if (entry === true) {
         const row = await entryOf(report, tier);
         if (row !== undefined) objects.push(row);
-        else fail('no-tls-functions', `no row can be made of it: ${contents(report)}`, path);
+        else fail('no-tls-functions', `no row can be made of it: ${contents(report)}`, name);
         continue;
       }
       objects.push(await reportObject(report));
       texts.push(await describe(report));
       if ([report, ...report.linked].every(({ tls }) => tls.every((library) => library.tier === null))) {
-        fail('no-tls-functions', `no TLS functions found: ${contents(report)}`, path);
+        fail('no-tls-functions', `no TLS functions found: ${contents(report)}`, name);
       }
     } catch (error) {
       if (!(error instanceof AgsightError)) throw error;
@@ -92,7 +97,7 @@ async function run(
 
   const isJson = json === true || entry === true;
   if (isJson && objects.length > 0) {
-    console.log(JSON.stringify(paths.length === 1 ? objects[0] : objects, null, 2));
+    console.log(JSON.stringify(names.length === 1 ? objects[0] : objects, null, 2));
   } else if (texts.length > 0) {
     console.log(texts.join('\n\n'));
   }

@@ -3,6 +3,7 @@
 
 import { type AddressMap, createAddressMap } from './address-map.js';
 import { findByDebugFile } from './debug-symbols.js';
+import { readDynamicSection } from './dynamic.js';
 import { readFunctionTable } from './eh-frame.js';
 import { BinaryFile } from './file.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
@@ -134,12 +135,14 @@ export function inspectBinary(path: string, options: InspectOptions = {}): Binar
       return { tier, found: tier === null ? undefined : inspection.find(tier).records[library] };
     });
     if (options.order === undefined) inspection.survey();
+    const versions = inspection.versions();
+    const isElsewhere = openssl === null && inspection.loadsOpenssl();
     return {
       ...inspection.identity(),
       tls: librariesOf(
         { tier: openssl, functions: openssl === null ? [] : inspection.find(openssl).functions },
         records,
-        inspection.versions(),
+        versions && isElsewhere ? { ...versions, openssl: null } : versions,
       ),
     };
   });
@@ -172,6 +175,8 @@ interface Inspection {
   survey(): Survey;
   /** Undefined before the survey. */
   versions(): Versions | undefined;
+  /** Whether the loader gives it a libssl: then the version of OpenSSL in it may be that of the headers alone. */
+  loadsOpenssl(): boolean;
   identity(): BinaryIdentity;
 }
 
@@ -219,6 +224,8 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
     },
     survey: surveyOnce,
     versions: () => survey?.versions,
+    loadsOpenssl: () =>
+      readDynamicSection(file, headers, map)?.needed.some((name) => /^libssl[.-]/.test(name)) === true,
     identity() {
       const codex = survey?.versions.codex ?? null;
       if (codex !== null && entry !== undefined && codex !== entry.codex_version) {

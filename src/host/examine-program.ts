@@ -1,7 +1,7 @@
 // What a capture would see of a program that a person names, by path, by name or by pid. Never fails: what stands in the
 // way is part of the answer.
 
-import { findCommand } from '../capture/command.js';
+import { findProgram } from '../capture/command.js';
 import { executable, isAlive } from '../capture/process.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 import { type ProgramVerdict, ProgramVerdicts } from './program-verdict.js';
@@ -30,7 +30,7 @@ export function examinePrograms(names: readonly string[]): ProgramExamination[] 
 }
 
 function ofFile(verdicts: ProgramVerdicts, name: string): ProgramVerdict {
-  return verdicts.ofProgram(name.includes('/') ? name : findCommand(name));
+  return verdicts.ofProgram(findProgram(name));
 }
 
 function ofProcess(verdicts: ProgramVerdicts, pid: number): ProgramVerdict {
@@ -53,7 +53,8 @@ function judge(program: ProgramVerdict): Omit<ProgramExamination, 'pid'> {
     ...program,
     verdict: 'no',
     reason: 'it holds no TLS library that agsight knows, and is linked to none',
-    remedy: 'capture it all the same if it starts an agent: children are probed as they start',
+    remedy:
+      'capture it all the same: libraries that it loads and programs that it starts later are probed then',
   };
 }
 

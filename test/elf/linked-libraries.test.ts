@@ -89,6 +89,17 @@ describe('linked TLS libraries', () => {
     }
   });
 
+  it('hold what the program was only built against', () => {
+    const version = 'const char *version = "OpenSSL 3.0.22 1 Jan 2026";';
+    const source = `${version} int SSL_write(void); int main(void) { return SSL_write() + version[0]; }`;
+    const path = workshop.compile('built against', source, [libssl, ...rpath('$ORIGIN/lib')]);
+    expect(inspectProgram(path)).toMatchObject({ tls: [], unseen: [], linked: [{ path: libssl }] });
+    const alone = workshop.compile('alone', `${version} int main(void) { return version[0]; }`, []);
+    expect(inspectProgram(alone)).toMatchObject({
+      tls: [{ library: 'openssl', version: '3.0.22', tier: null }],
+    });
+  });
+
   it('are not followed by a program that holds the functions itself', () => {
     const path = workshop.compile('own', `${main} ${tls}`, [
       workshop.path('lib/libhttp.so'),

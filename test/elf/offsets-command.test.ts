@@ -27,6 +27,7 @@ beforeEach(() => {
 
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   process.exitCode = undefined;
 });
 
@@ -115,6 +116,15 @@ describe('agsight offsets', () => {
     await run('--entry', plain);
     expect(stdout).toEqual([]);
     expect(stderr.join()).toContain('no row can be made of it');
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('takes the name of a command for the program that a shell would run', async () => {
+    vi.stubEnv('PATH', workshop.path('.'));
+    await run('--json', 'known.so');
+    expect(json()).toMatchObject({ path: known });
+    await run('no-such-command-here');
+    expect(stderr.join()).toContain('no such command, nor such a file here');
     expect(process.exitCode).toBe(1);
   });
 
