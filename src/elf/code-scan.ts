@@ -8,7 +8,8 @@ import type { BinaryFile } from './file.js';
 import type { Arch } from './headers.js';
 import type { AddressSet, MachineCode } from './machine-code.js';
 
-const defaultWindowBytes = 4 * 1024 * 1024;
+/** More would be slower: the kernel would have to find new pages for it, and the processor to fetch them twice. */
+const defaultWindowBytes = 256 * 1024;
 const maxUsers = 65_536;
 const maxMatches = 4096;
 /** Codex 0.169 needs 3 million. */
