@@ -9,7 +9,10 @@ import { arrayAt, type JsonObject } from './json.js';
 /** The API that `path` is of; undefined for none of these. */
 export function apiOfPath(path: string, head: RequestHead): ApiReader | undefined {
   if (path.endsWith('/chat/completions')) return new ChatCompletions();
-  if (path.endsWith('/messages') && isAnthropic(head)) return new AnthropicMessages();
+  // Gateways do without the header that Anthropic wants; messages of another kind stand below what they belong to.
+  if (path.endsWith('/v1/messages') || (path.endsWith('/messages') && isAnthropic(head))) {
+    return new AnthropicMessages();
+  }
   return undefined;
 }
 

@@ -75,7 +75,7 @@ function describeExchange(exchange: Exchange): string {
   if (call?.usage !== undefined) {
     parts.push(`${call.usage.input_tokens} tokens in`, `${call.usage.output_tokens} out`);
   }
-  parts.push(`${((lastAtUnixMs - startedAtUnixMs) / 1000).toFixed(1)} s`);
+  if (status !== undefined) parts.push(`${((lastAtUnixMs - startedAtUnixMs) / 1000).toFixed(1)} s`);
   return singleLine(parts.join(', '), maxLine);
 }
 

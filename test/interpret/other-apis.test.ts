@@ -404,6 +404,15 @@ describe("Anthropic's Messages", () => {
     expect(told.the('inference_failed').error).toBe('overloaded_error: Overloaded');
   });
 
+  test.each([
+    ['/v1/messages', [], 1],
+    ['/proxy/messages', headers, 1],
+    ['/v1/threads/thread_1/messages', [], 0],
+  ])('a request to %s with %j is one of a model: %i', (target, sent, calls) => {
+    const { result } = interpret(capture(['>', post(target, first, sent)], ['<', jsonResponse(200, whole)]));
+    expect(result.exchanges.filter(({ call }) => call !== undefined)).toHaveLength(calls);
+  });
+
   test('images, documents and plain text have their forms', () => {
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
     const messages = [
