@@ -15,7 +15,7 @@ export class Attachment {
   readonly targets: Targets;
   /** From the start of this program until its targets were probed and followed. */
   #attachedMs = 0;
-  #bystanders: readonly number[] = [];
+  #others: ReadonlyMap<number, number> = new Map();
 
   constructor(program: KernelProgram, { target, observer, children, files }: CaptureOptions) {
     this.probes = new ProcessProbes(program, children !== false);
@@ -31,24 +31,29 @@ export class Attachment {
     return this.#attachedMs;
   }
 
-  /** Who ran when every process was attached to, agent or not. */
-  get bystanders(): readonly number[] {
-    return this.#bystanders;
+  /** Who ran already beside the roots, with the root of each: 0 where every process is recorded, and has none yet. */
+  get others(): ReadonlyMap<number, number> {
+    return this.#others;
   }
 
-  /** Probes and follows processes that run, and those whose names match. Errors: those of `probeProcess` for `pids`. */
+  /**
+   * Probes and follows processes that run, those whose names match, and what these have started. Errors: those of
+   * `probeProcess` for `pids`.
+   */
   attachToProcesses(pids: readonly number[]): void {
     for (const pid of pids) this.probes.probeProcess(pid);
     for (const pid of pids) this.targets.add(pid);
     for (const pid of this.targets.watchNames()) this.#probeIfAlive(pid);
+    this.#others = this.targets.descendants;
+    this.probes.probeEach(this.#others.keys());
     this.#attachedMs = performance.now();
   }
 
   /** Probes and follows every process; probes first, as that takes long: what is followed fills the ring. */
   attachToEverybody(): void {
     this.probes.probeEach(allProcesses());
-    this.#bystanders = this.targets.watchEverybody();
-    this.probes.probeEach(this.#bystanders);
+    this.#others = new Map(this.targets.watchEverybody().map((pid) => [pid, 0]));
+    this.probes.probeEach(this.#others.keys());
     this.#attachedMs = performance.now();
   }
 

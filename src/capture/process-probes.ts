@@ -123,7 +123,7 @@ export class ProcessProbes {
   }
 
   /** Every process that can be looked at; kernel threads have no program. */
-  probeEach(pids: readonly number[]): void {
+  probeEach(pids: Iterable<number>): void {
     for (const pid of pids) {
       const exe = executable(pid);
       if (exe === undefined || pid === process.pid) continue;

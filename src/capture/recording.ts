@@ -103,11 +103,9 @@ export class Recording {
       });
       if (command === undefined) {
         const snapshot = new Snapshot(writer, this.#captureEvent());
-        for (const found of summary.targets) {
-          snapshot.target(found);
-          tellInProgress(found);
-        }
-        summary.targets.push(...snapshot.bystanders(this.#attachment.bystanders));
+        for (const found of summary.targets) snapshot.target(found);
+        summary.targets.push(...snapshot.others(this.#attachment.others));
+        for (const found of summary.targets) tellInProgress(found);
       }
       writer.flush();
       this.#fillSummary(summary, writer);

@@ -27,24 +27,26 @@ export class Snapshot {
   }
 
   /**
-   * Processes that belong to nobody yet. Any of them may turn out to be an agent, or what an agent has started: parents
-   * come first.
+   * The others, with the root of each: what the roots have started, or processes that belong to nobody yet and may turn out
+   * to be an agent, or what an agent has started. Parents come first.
    *
    * @returns those that had connections
    */
-  bystanders(pids: readonly number[]): Target[] {
-    const left = new Set(pids);
+  others(roots: ReadonlyMap<number, number>): Target[] {
+    const left = new Map(roots);
     const connected: Target[] = [];
     const describe = (pid: number): void => {
-      if (!left.delete(pid)) return;
+      const rootPid = left.get(pid);
+      if (rootPid === undefined) return;
+      left.delete(pid);
       const process = runningProcess(pid);
       if (process === undefined) return;
       describe(process.parentPid);
       const target = newTarget(pid, process.execPath);
-      this.#describe(process, target, 0);
+      this.#describe(process, target, rootPid);
       if (target.open_connections > 0) connected.push(target);
     };
-    for (const pid of pids) describe(pid);
+    for (const pid of roots.keys()) describe(pid);
     return connected;
   }
 

@@ -21,6 +21,7 @@ export class Targets {
   /** Targets that were not met as the children of others, whether or not they still run. */
   readonly #roots = new Set<number>();
   readonly #alive = new Set<number>();
+  readonly #descendants = new Map<number, number>();
 
   constructor(program: KernelProgram, options: TargetOptions) {
     this.#program = program;
@@ -30,6 +31,11 @@ export class Targets {
   /** In the order in which they were met. */
   get roots(): readonly number[] {
     return [...this.#roots];
+  }
+
+  /** What the roots had started when they were added, with the root of each. */
+  get descendants(): ReadonlyMap<number, number> {
+    return new Map([...this.#descendants].filter(([pid]) => !this.#roots.has(pid)));
   }
 
   /** Whether none is left that could do anything more. Names may always come again. */
@@ -127,6 +133,9 @@ export class Targets {
     this.#program.follow(pid, rootPid, this.#options.follow);
     this.#options.onFollow?.(pid);
     if (this.#options.follow.children === false) return;
-    for (const child of children(pid)) this.#followTree(child, rootPid, seen);
+    for (const child of children(pid)) {
+      this.#descendants.set(child, rootPid);
+      this.#followTree(child, rootPid, seen);
+    }
   }
 }

@@ -9,8 +9,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type CaptureOptions, capture } from '../../src/capture/capture.js';
+import { children, commandName } from '../../src/capture/process.js';
 import type { EvidenceEvent, TlsEvent } from '../../src/evidence/event.js';
 import { readEvidence } from '../../src/evidence/reader.js';
 import { requireRoot } from '../support/requirements.js';
@@ -72,6 +73,40 @@ test('whoever waits for a name in vain is told so', async () => {
   const names = [`nobody-${process.pid}`, `no-one-${process.pid}`];
   const summary = await capture(options('bundle', { target: { pids: [], names }, durationMs: 200 }));
   expect(summary.warnings).toEqual([`no process was called ${names.join(' or ')} while the capture ran`]);
+});
+
+test('what a target has started before is recorded as it runs, unless children are left alone', async () => {
+  const shell = join(directory, `sh-${process.pid}`);
+  copyFileSync('/bin/sh', shell);
+  const parent = start(shell, '-c', `${named('child')} l20,w100,*10000; true`);
+  const pid = parent.pid ?? 0;
+  const child = await vi.waitFor(() => {
+    const [running] = children(pid);
+    if (running === undefined || commandName(running) !== 'child') throw new Error('it has not begun yet');
+    return running;
+  });
+  const stop = new AbortController();
+  const recordings = [
+    options('by-pid', { target: { pids: [pid] }, stop: stop.signal }),
+    options('by-name', { target: { pids: [], names: [`sh-${process.pid}`] }, stop: stop.signal }),
+    options('alone', { target: { pids: [pid] }, children: false, stop: stop.signal }),
+  ].map(capture);
+  await Promise.all(['by-pid', 'by-name', 'alone'].map(recordingOf));
+  await delay(500);
+  stop.abort();
+  await Promise.all(recordings);
+  process.kill(child, 'SIGKILL');
+  for (const name of ['by-pid', 'by-name']) {
+    const all = await events(name);
+    const moved = new Set(all.filter(isTls).map((event) => `${event.pid} of ${event.rootPid}`));
+    expect(moved).toEqual(new Set([`${child} of ${pid}`]));
+    const running = all.filter(({ kind }) => kind === 'running');
+    expect(running).toMatchObject([
+      { pid, rootPid: pid },
+      { pid: child, rootPid: pid, parentPid: pid, argv: expect.arrayContaining([join(directory, 'child')]) },
+    ]);
+  }
+  expect((await events('alone')).filter((event) => event.pid === child)).toEqual([]);
 });
 
 test('programs are followed by their names, those that run and those that begin later, with their children', async () => {
@@ -195,7 +230,7 @@ test('an exec into another file, and a file that is replaced between two runs, a
 });
 
 test('two captures of one process at once see the same', async () => {
-  const child = start(generator, 's2500,w100,r200');
+  const child = start(generator, 's3000,w100,r200');
   await delay(50);
   const target = { pids: [child.pid ?? 0] };
   await Promise.all([capture(options('one', { target })), capture(options('two', { target }))]);
