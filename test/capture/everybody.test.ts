@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { requireRoot } from '../support/requirements.js';
 
 const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
@@ -22,8 +22,8 @@ afterAll(async () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
   }
-  // The last mkdir of the stranger's shell outlives it.
-  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  // The last mkdir of the stranger's shell outlives it, and rmSync with retries looks into a directory only once.
+  await vi.waitFor(() => rmSync(directory, { recursive: true, force: true }), { timeout: 10_000 });
 });
 
 function start(program: string, ...args: string[]): ChildProcess {
