@@ -34,6 +34,8 @@ export type AnomalyKind =
   | 'undecoded-body'
   /** A body above the limit. */
   | 'body-over-limit'
+  /** Messages of a WebSocket that are compressed by reference to others, which came before the capture or are missing. */
+  | 'unseen-context'
   /** A request of the Responses API of which bytes are missing or which is not a JSON object with an input list. */
   | 'unreadable-request'
   /** Bytes of a response are missing, so that its outcome is not known. */

@@ -11,11 +11,8 @@ import type { Compression } from '../protocol/websocket-handshake.js';
 import type { Anomalies, AnomalyKind } from './anomalies.js';
 import type { Sender, SocketObserver } from './observer.js';
 
-/**
- * What is taken for the compression of a socket that was open already: messages that refer to others cannot be read,
- * because those others were not seen.
- */
-export const UNSEEN_HANDSHAKE: Compression = { contextTakeover: false };
+/** What is taken for the compression of a socket that was open already. */
+export const UNSEEN_HANDSHAKE: Compression = { contextTakeover: true, isJoined: true };
 
 const FLAWS: Readonly<Record<Http2Flaw, AnomalyKind>> = {
   'unknown-field': 'unknown-header-fields',

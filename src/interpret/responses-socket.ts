@@ -57,13 +57,21 @@ export class ResponsesSocket implements SocketObserver {
   }
 
   damaged(from: Sender, why: MessageDamage | 'lost'): void {
+    if (why === 'unseen-context') {
+      const what = 'a message is compressed by reference to others, which were not seen';
+      this.#anomalies.add(why, `${this.#name()}: ${what} (begin the capture before the agent connects)`);
+    }
     if (from === 'client') {
-      this.#anomalies.add('unreadable-request', `${this.#name()}: a message, ${why}`);
+      if (why !== 'unseen-context') {
+        this.#anomalies.add('unreadable-request', `${this.#name()}: a message, ${why}`);
+      }
       this.#endIncomplete();
       this.#call = undefined;
       return;
     }
-    if (why !== 'lost') this.#anomalies.add('unreadable-event', `${this.#name()}: a message, ${why}`);
+    if (why !== 'lost' && why !== 'unseen-context') {
+      this.#anomalies.add('unreadable-event', `${this.#name()}: a message, ${why}`);
+    }
     this.#isIncomplete = true;
   }
 
@@ -112,7 +120,9 @@ export class ResponsesSocket implements SocketObserver {
   }
 
   #name(): string {
-    return `${this.#head.method} ${this.#head.target} of process ${this.#where.pid}`;
+    const { method, target } = this.#head;
+    const what = target === '' ? 'a WebSocket that was open before' : `${method} ${target}`;
+    return `${what}, of process ${this.#where.pid}`;
   }
 }
 

@@ -17,6 +17,8 @@ export function expectedAccept(request: HeaderFields): string | undefined {
 export interface Compression {
   /** Each message may refer to the ones before it. */
   contextTakeover: boolean;
+  /** Messages came before the first one that is decoded. */
+  isJoined?: boolean;
 }
 
 export interface WebSocketParameters {

@@ -23,8 +23,11 @@ export interface WebSocketMessage {
   bytes: Buffer;
 }
 
-/** Why a message cannot be told, with the framing intact. */
-export type MessageDamage = 'gap' | 'over-limit' | 'undecodable';
+/**
+ * Why a message cannot be told, with the framing intact. `unseen-context`: it is compressed by reference to messages that
+ * came before the first one, or that are missing.
+ */
+export type MessageDamage = 'gap' | 'over-limit' | 'undecodable' | 'unseen-context';
 
 export interface WebSocketHandler {
   message(message: WebSocketMessage): void;
@@ -36,8 +39,13 @@ export interface WebSocketHandler {
 }
 
 const WINDOW_BYTES = 32 * 1024;
+/** Stands for a byte that is not known: none that a text has. */
+const UNKNOWN = 0xff;
+const UNKNOWN_WINDOW = Buffer.alloc(WINDOW_BYTES, UNKNOWN);
 /** What a sender leaves off the end of each compressed message. */
 const DEFLATE_TAIL = Buffer.from([0, 0, 0xff, 0xff]);
+/** The first character that JSON may have within strings; between them it may have line breaks too, but messages have none. */
+const SPACE = 0x20;
 /** Bytes of a compressed message that are tried to find the framing again. */
 const TRIAL_BYTES = 512;
 
@@ -58,8 +66,8 @@ export class WebSocketDecoder implements ByteSink {
   #isCompressed = false;
   #damage: MessageDamage | undefined;
   #control = new GrowingBuffer();
-  /** The end of what was decompressed so far; undefined when it is not known any more. */
-  #window: Buffer | undefined = Buffer.alloc(0);
+  /** The end of what was decompressed so far. */
+  #window: Buffer;
 
   /**
    * @param from whose frames they are: a client masks, a server does not
@@ -75,6 +83,7 @@ export class WebSocketDecoder implements ByteSink {
     this.#from = from;
     this.#compression = compression;
     this.#limits = limits;
+    this.#window = compression?.isJoined === true ? UNKNOWN_WINDOW : Buffer.alloc(0);
   }
 
   /** No frame is begun: another protocol may start with the next byte, if the connection was replaced. */
@@ -196,12 +205,18 @@ export class WebSocketDecoder implements ByteSink {
       return;
     }
     this.#kind = undefined;
-    this.#handler.message({ kind, bytes });
+    if (this.#isCompressed && !this.#isKnown(kind, bytes)) this.#handler.damaged('unseen-context');
+    else this.#handler.message({ kind, bytes });
+  }
+
+  /** Of other data than text, any byte may be one that is not known. */
+  #isKnown(kind: WebSocketMessage['kind'], bytes: Buffer): boolean {
+    return !(kind === 'text' ? bytes : this.#window).includes(UNKNOWN);
   }
 
   #dropMessage(why: MessageDamage): void {
     // Later messages may refer to what this one would have been.
-    if (this.#isCompressed && this.#compression?.contextTakeover === true) this.#window = undefined;
+    if (this.#isCompressed) this.#forget();
     this.#message.take();
     this.#kind = undefined;
     this.#damage = undefined;
@@ -209,7 +224,6 @@ export class WebSocketDecoder implements ByteSink {
   }
 
   #inflate(compressed: Buffer): Buffer | MessageDamage {
-    if (this.#window === undefined) return 'undecodable';
     try {
       const bytes = inflateRawSync(Buffer.concat([compressed, DEFLATE_TAIL]), {
         finishFlush: constants.Z_SYNC_FLUSH,
@@ -234,14 +248,18 @@ export class WebSocketDecoder implements ByteSink {
     this.#frame = undefined;
     this.#header = [];
     this.#state = 'lost';
-    if (this.#compression?.contextTakeover === true) this.#window = undefined;
+    this.#forget();
     this.#handler.lost(reason);
+  }
+
+  #forget(): void {
+    if (this.#compression?.contextTakeover === true) this.#window = UNKNOWN_WINDOW;
   }
 }
 
 /**
  * Whether `bytes` begin with a text frame that holds a JSON object, whole or its beginning: little else that fits
- * could be one. A compressed one has to refer to nothing before it.
+ * could be one. Of a compressed one as much has to fit as does not refer to what came before it.
  */
 export function startsWithObject(
   bytes: Uint8Array,
@@ -256,23 +274,29 @@ export function startsWithObject(
     if (frame === 'malformed' || frame.opcode !== OPCODE.text) return false;
     if ((frame.mask !== undefined) !== (from === 'client')) return false;
     if (frame.isCompressed && compression === undefined) return false;
+    const next = bytes.subarray(header.length + frame.length, header.length + frame.length + 1);
+    if (parseFrameHeader([...next]) === 'malformed') return false;
     const end = header.length + Math.min(frame.length, TRIAL_BYTES);
     const beginning = new GrowingBuffer();
     beginning.append(bytes.subarray(header.length, end), frame.mask, 0);
     const text = beginning.take();
-    return startsObject(frame.isCompressed ? tryInflate(text) : text);
+    return startsObject(frame.isCompressed ? tryInflate(text, compression) : text);
   }
   return false;
 }
 
 function startsObject(text: Uint8Array): boolean {
-  return text[0] === 0x7b && text[1] === 0x22;
+  const fits = (at: number, wanted: number): boolean => text[at] === wanted || text[at] === UNKNOWN;
+  return fits(0, 0x7b) && fits(1, 0x22) && !text.some((byte) => byte < SPACE);
 }
 
-/** The beginning of what a compressed message holds, if it refers to nothing before it. */
-function tryInflate(compressed: Buffer): Uint8Array {
+/** The beginning of what a compressed message holds, as far as it refers to nothing before it; empty when it holds nothing. */
+function tryInflate(compressed: Buffer, compression: Compression | undefined): Uint8Array {
   try {
-    return inflateRawSync(compressed, { finishFlush: constants.Z_SYNC_FLUSH });
+    return inflateRawSync(compressed, {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      ...(compression?.contextTakeover === true ? { dictionary: UNKNOWN_WINDOW } : {}),
+    });
   } catch {
     return new Uint8Array();
   }

@@ -437,6 +437,23 @@ describe('a socket that was open before the capture began', () => {
     expect(told.the('inference_completed').response_id).toBe('resp_1');
   });
 
+  test('with messages that are compressed by reference to those before them, which are counted', async () => {
+    const [client, server] = [new Records(1, 'send'), new Records(2, 'receive')];
+    const [requests, answers] = [new Deflater(true), new Deflater(true)];
+    const story = new Story();
+    for (const turn of [1, 2]) {
+      const asked = await requests.compress(create({ turnId: `turn-${turn}` }));
+      const told: Buffer[] = [];
+      for (const event of [created(`resp_${turn}`), completed(`resp_${turn}`)]) {
+        told.push(frame(await answers.compress(JSON.stringify(event)), { compressed: true }));
+      }
+      if (turn === 1) continue;
+      story.sends(client, frame(asked, { mask: MASK, compressed: true })).sends(server, Buffer.concat(told));
+    }
+    const { result } = interpret(capture(...story.events));
+    expect(result.anomalies).toMatchObject([{ kind: 'unseen-context', count: 3 }]);
+  });
+
   test('beside another: the server answers what was sent last, which is counted', () => {
     const other = '01a1f929-0000-7000-8000-000000000002';
     const story = new Story()

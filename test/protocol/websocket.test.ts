@@ -136,10 +136,26 @@ describe('compression', () => {
       expect(told).toEqual([
         `text ${longFirst}`,
         'damaged gap',
-        compression.contextTakeover ? 'damaged undecodable' : `text ${json('second')}`,
+        compression.contextTakeover ? 'damaged unseen-context' : `text ${json('second')}`,
         `text ${json('plain')}`,
       ]);
     }
+  });
+
+  test('of a socket that was joined: what refers to nothing before it is told', async () => {
+    const deflater = new Deflater(true);
+    const compressed = async (text: string) => frame(await deflater.compress(text), { compressed: true });
+    await compressed(longFirst);
+    const { told, decoder } = listener({ compression: { contextTakeover: true, isJoined: true } });
+    for (const text of [longFirst, 'ABCDEFGHIJ', longFirst]) decoder.data(await compressed(text));
+    decoder.data(frame(await deflater.compress('ABCDEFGHIJ'), { compressed: true, opcode: OPCODE.binary }));
+    expect(told).toEqual([
+      'damaged unseen-context',
+      'text ABCDEFGHIJ',
+      'damaged unseen-context',
+      // Any byte may be one of other data.
+      'damaged unseen-context',
+    ]);
   });
 
   test('that is no deflate stream', () => {
@@ -269,7 +285,24 @@ describe('lost bytes', () => {
     decoder.gap(frame(await deflater.compress(json('second')), { compressed: true }).length);
     decoder.data(frame(json('plain')));
     decoder.data(frame(await deflater.compress(json('second')), { compressed: true }));
-    expect(told).toEqual([`text ${longFirst}`, 'lost gap', `text ${json('plain')}`, 'damaged undecodable']);
+    expect(told).toEqual([
+      `text ${longFirst}`,
+      'lost gap',
+      `text ${json('plain')}`,
+      'damaged unseen-context',
+    ]);
+  });
+
+  test('cost no compressed message that refers to nothing lost', async () => {
+    const { told, decoder } = listener({ compression: takeover });
+    const deflater = new Deflater(true);
+    const compressed = async (text: string) => frame(await deflater.compress(text), { compressed: true });
+    decoder.data(await compressed(longFirst));
+    decoder.gap((await compressed(json('second'))).length);
+    decoder.data(frame(json('plain')));
+    // Of characters that were not there before, then again with references to the first time.
+    for (const _ of ['new', 'again']) decoder.data(await compressed('ABCDEFGHIJ'));
+    expect(told.slice(2)).toEqual([`text ${json('plain')}`, 'text ABCDEFGHIJ', 'text ABCDEFGHIJ']);
   });
 
   test('at the end: a message that is not whole is damaged, once', () => {
