@@ -1,5 +1,6 @@
 // `agsight reduce BUNDLE`: options and output; the work is reduce/reduce.ts.
 
+import { join } from 'node:path';
 import { Command } from '../commander.js';
 import type { AgsightError } from '../errors.js';
 import type { ReduceResult } from '../reduce/reduce.js';
@@ -110,16 +111,18 @@ async function interpreted(dir: string): Promise<Outcome[]> {
   const { isUninterpreted } = await import('../reduce/find-bundles.js');
   if (!(await isUninterpreted(dir))) return [{ bundle: dir }];
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
+  let remedy = 'see what it holds with agsight verify';
   try {
-    const { bundles } = await interpretBundle(dir);
+    const { bundles, anomalies } = await interpretBundle(dir);
     if (bundles.length > 0) return bundles.map((bundle) => ({ bundle }));
+    if (anomalies.length > 0) remedy = `see ${join(dir, 'anomalies.json')}`;
   } catch (error) {
     return [{ bundle: dir, error: await failureOf(error) }];
   }
   const { AgsightError } = await import('../errors.js');
-  const error = new AgsightError('no-requests', 'its evidence holds no request to a model', {
+  const error = new AgsightError('no-requests', 'its evidence holds no request to a model that can be read', {
     file: dir,
-    remedy: 'see what it holds with agsight verify',
+    remedy,
   });
   return [{ bundle: dir, error }];
 }

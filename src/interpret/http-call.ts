@@ -12,6 +12,7 @@ import { arrayAt, type JsonObject, parseObject } from './json.js';
 import { apiOfBody } from './known-apis.js';
 import type { ExchangeObserver } from './observer.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
+import { withWholeInput } from './responses-input.js';
 
 const CALL_LIMITS = {
   /** Bytes of a request body, and of a response that is not an event stream, decoded. */
@@ -142,15 +143,16 @@ export class HttpCallObserver implements ExchangeObserver {
     }
     const { reader } = this.#call;
     const read = sent === undefined ? undefined : reader?.request(sent);
-    const body = reader === undefined ? sent : read && translated(read, reader.name);
+    const body = reader === undefined ? sent && withWholeInput(sent) : read && translated(read, reader.name);
     const input = arrayAt(body, 'input');
     if (body === undefined || input === undefined) {
       const why = isWhole ? 'not a JSON object with an input list' : 'bytes are missing';
       this.#anomalies.add('unreadable-request', `${where}: ${why}`);
       return undefined;
     }
-    if (read === undefined) return { text, body, input };
-    return { text: JSON.stringify(body), body, input, userMessages: read.userMessages };
+    if (body === sent) return { text, body, input };
+    const restored = { text: JSON.stringify(body), body, input };
+    return read === undefined ? restored : { ...restored, userMessages: read.userMessages };
   }
 
   #wholeBody(end: MessageEnd): void {

@@ -474,6 +474,30 @@ describe('the Responses API without ids', () => {
     expect(d).toEqual(a);
   });
 
+  test('takes texts for messages, and messages without a type', async () => {
+    const input = [
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: 'two' },
+      { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'three' }] },
+    ];
+    const { told, result } = interpretOne(
+      capture(
+        ['>', post('/v1/responses', { model: 'gpt-4.1', input: 'one' })],
+        ['<', jsonResponse(200, reply('resp_a'))],
+        ['>', post('/v1/responses', { model: 'gpt-4.1', input })],
+        ['<', jsonResponse(200, reply('resp_b'))],
+      ),
+    );
+    expect(result.anomalies).toMatchObject([{ kind: 'inferred-thread' }]);
+    expect((await reduced(told.dir)).items).toEqual([
+      'user message: one',
+      'assistant message: two',
+      'user message: three',
+    ]);
+    const [first] = told.all('inference_started');
+    expect(told.payload(first?.request_payload)).toMatchObject({ translated_from: 'responses' });
+  });
+
   test('of Codex before 0.116 has the thread in its header, and turns are counted', () => {
     const thread = '01a1fa06-50b0-7221-8a2b-9cf8315e23cc';
     const headers = [`session_id: ${thread}`, 'x-codex-turn-metadata: {"sandbox":"none"}'];
