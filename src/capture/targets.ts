@@ -134,6 +134,8 @@ export class Targets {
     this.#options.onFollow?.(pid);
     if (this.#options.follow.children === false) return;
     for (const child of children(pid)) {
+      // Of a shell, for one. What we record of ourselves would be more to record.
+      if (child === process.pid) continue;
       this.#descendants.set(child, rootPid);
       this.#followTree(child, rootPid, seen);
     }

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type CaptureOptions, capture } from '../../src/capture/capture.js';
 import { children, commandName } from '../../src/capture/process.js';
@@ -107,6 +108,18 @@ test('what a target has started before is recorded as it runs, unless children a
     ]);
   }
   expect((await events('alone')).filter((event) => event.pid === child)).toEqual([]);
+});
+
+test('of a shell that runs agsight all is recorded but agsight', async () => {
+  const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
+  const script = 'sleep 2 & "$0" "$1" capture -q --raw -o "$2" --pid $$ --duration 0.3; true';
+  const shell = start('/bin/sh', '-c', script, process.execPath, agsight, join(directory, 'bundle'));
+  await once(shell, 'exit');
+  const running = (await events('bundle')).filter(({ pid }) => pid !== 0);
+  expect(running).toMatchObject([
+    { kind: 'running', pid: shell.pid },
+    { kind: 'running', argv: ['sleep', '2'] },
+  ]);
 });
 
 test('programs are followed by their names, those that run and those that begin later, with their children', async () => {
