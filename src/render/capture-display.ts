@@ -70,7 +70,9 @@ export class CaptureDisplay implements CaptureObserver {
 /** `POST api.openai.com/v1/responses 200, gpt-5.5 completed, 4200 tokens in, 64 out, 1.2 s` */
 function describeExchange(exchange: Exchange): string {
   const { method, host, path, status, call, startedAtUnixMs, lastAtUnixMs } = exchange;
-  const parts = [`${method} ${host ?? ''}${path} ${status ?? 'no answer'}`];
+  // What CONNECT asks for is a host by itself.
+  const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
+  const parts = [`${method} ${target} ${status ?? 'no answer'}`];
   if (call !== undefined) parts.push(`${call.model ?? 'unknown model'} ${call.outcome}`);
   if (call?.usage !== undefined) {
     parts.push(`${call.usage.input_tokens} tokens in`, `${call.usage.output_tokens} out`);
