@@ -19,6 +19,7 @@ import type {
 
 /** JSON in a body is cut to this many bytes, at a character boundary. */
 const MAX_JSON_SUMMARY_BYTES = 240;
+const PASSTHROUGH = 'internal_chat_message_metadata_passthrough';
 
 /**
  * Normalizes the items of one payload; items that the model never sees are left out. Throws Rejection
@@ -84,7 +85,13 @@ export function normalizeItem(item: Json, payloadId: string, schema: Schema): No
         callId,
       );
     case 'custom_tool_call':
-      return make('assistant', 'commentary', 'custom_tool_call', customCallParts(item, payloadId), callId);
+      return make(
+        'assistant',
+        'commentary',
+        'custom_tool_call',
+        customCallParts(item, payloadId, schema),
+        callId,
+      );
     case 'custom_tool_call_output':
       return make(
         'tool',
@@ -97,10 +104,10 @@ export function normalizeItem(item: Json, payloadId: string, schema: Schema): No
     case 'web_search_call':
     case 'image_generation_call':
     case 'local_shell_call':
-      return make('assistant', 'commentary', 'function_call', [jsonPart(item, payloadId)], callId);
+      return make('assistant', 'commentary', 'function_call', [wholePart(item, payloadId, schema)], callId);
     case 'tool_search_output':
     case 'mcp_tool_call_output':
-      return make('tool', 'commentary', 'function_call_output', [jsonPart(item, payloadId)], callId);
+      return make('tool', 'commentary', 'function_call_output', [wholePart(item, payloadId, schema)], callId);
     case 'compaction':
     case 'compaction_summary':
     case 'context_compaction':
@@ -177,7 +184,7 @@ const agentMessageMembers = {
 const agentMessageShape = struct('struct AgentMessage', agentMessageMembers);
 const checkedAgentMessageShape = struct('struct AgentMessage', {
   ...agentMessageMembers,
-  internal_chat_message_metadata_passthrough: optional(
+  [PASSTHROUGH]: optional(
     struct('struct InternalChatMessageMetadataPassthrough', { turn_id: optional(text) }),
   ),
 });
@@ -190,7 +197,7 @@ function agentMessageFields(
   const where = `agent_message item in payload ${payloadId}`;
   let decoded: ReturnType<typeof agentMessageShape>;
   try {
-    const shape = schema.checkedPassthrough ? checkedAgentMessageShape : agentMessageShape;
+    const shape = schema.readsPassthrough ? checkedAgentMessageShape : agentMessageShape;
     decoded = shape(item, 'agent_message', 'tagged value');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
@@ -254,9 +261,9 @@ function argumentParts(value: Json | undefined, payloadId: string): Conversation
   return [parsed === undefined ? { type: 'text', text: value } : jsonPart(parsed, payloadId)];
 }
 
-function customCallParts(item: Json, payloadId: string): ConversationPart[] {
+function customCallParts(item: Json, payloadId: string, schema: Schema): ConversationPart[] {
   const input = asString(member(item, 'input'));
-  if (input === undefined) return [jsonPart(item, payloadId)];
+  if (input === undefined) return [wholePart(item, payloadId, schema)];
   if (asString(member(item, 'name')) !== 'exec') return [{ type: 'text', text: input }];
   return [{ type: 'code', language: 'javascript', source: input }];
 }
@@ -277,6 +284,16 @@ function compactionPart(item: Json, payloadId: string): ConversationPart {
 
 function jsonPart(value: Json, payloadId: string): ConversationPart {
   return { type: 'json', summary: cut(compactJson(value)), raw_payload_id: payloadId };
+}
+
+/** An item that is kept as it is. What Codex adds to it for itself, often in one payload only, is none of it. */
+function wholePart(item: Json, payloadId: string, schema: Schema): ConversationPart {
+  if (schema.readsPassthrough || !(item instanceof Map) || !item.has(PASSTHROUGH)) {
+    return jsonPart(item, payloadId);
+  }
+  const own = new Map(item);
+  own.delete(PASSTHROUGH);
+  return jsonPart(own, payloadId);
 }
 
 function unhashedPart(label: string, payloadId: string): ConversationPart {

@@ -32,8 +32,11 @@ export interface Schema {
   /** Also a tool of an MCP server can be seen acting on an agent. */
   readonly mcpActivities: boolean;
 
-  /** What a message between agents says of its turn must be right, though it is not used. */
-  readonly checkedPassthrough: boolean;
+  /**
+   * What Codex adds to items for itself is a part of them: it must be right in a message between agents, and an item that
+   * is kept as it is has it.
+   */
+  readonly readsPassthrough: boolean;
 
   /** Content parts that are no text are told apart by their hash, not by the payload that they came in. */
   readonly hashedParts: boolean;
@@ -71,7 +74,7 @@ const schema1: Schema = {
   singleUse: false,
   activities: ['started', 'interacted', 'interrupted'],
   mcpActivities: true,
-  checkedPassthrough: true,
+  readsPassthrough: true,
   hashedParts: false,
   markedEmptyContent: true,
   unseenItems: new Set(),
@@ -102,7 +105,7 @@ const schema2: Schema = {
   singleUse: true,
   activities: ['started', 'interacted', 'interrupted', 'completed'],
   mcpActivities: false,
-  checkedPassthrough: false,
+  readsPassthrough: false,
   hashedParts: true,
   markedEmptyContent: false,
   unseenItems: new Set(['additional_tools']),
