@@ -147,8 +147,11 @@ const byThread = <T>(items: readonly T[], threadOf: (item: T) => number): Map<nu
   return groups;
 };
 
-/** An open for writing is a creation or not; strace cannot tell which. */
-const nameOf = (operation: unknown): string => (operation === 'create' ? 'open' : String(operation));
+/** An open for writing makes a file, empties one or does neither; strace cannot tell which. */
+const nameOf = (call: TracedCall): string => (call.operation === 'create' ? 'open' : call.operation);
+const opens: ReadonlySet<unknown> = new Set(['open', 'create', 'truncate']);
+const isOpen = (row: Row, call: TracedCall | undefined): boolean =>
+  call !== undefined && nameOf(call) === 'open' && opens.has(row.event_type);
 
 /** Whether a path of ours is the one that strace saw, which may be relative to what it does not say. */
 function isPath(ours: string, theirs: string): boolean {
@@ -173,13 +176,12 @@ test('each thread changed what strace says that it changed, in that order and wi
   for (const [tid, seen] of calls) {
     const found = rows.get(tid) ?? [];
     const expected = seen.filter(({ errno }, index) => errno !== undefined || index < found.length);
-    const told = (call: TracedCall) => [call.operation === 'create' ? 'open' : call.operation, call.errno];
     expect(
-      found.map(({ event_type, errno }, index) => [
-        nameOf(event_type),
-        expected[index]?.errno === undefined ? undefined : errno,
+      found.map((row, index) => [
+        isOpen(row, expected[index]) ? 'open' : row.event_type,
+        expected[index]?.errno === undefined ? undefined : row.errno,
       ]),
-    ).toEqual(expected.map(told));
+    ).toEqual(expected.map((call) => [nameOf(call), call.errno]));
     for (const [index, call] of expected.entries()) {
       const row = found[index];
       compared++;
@@ -254,6 +256,8 @@ test('each tool call has what it caused', async () => {
       call: 'call_patch',
       files: [
         'create added.txt 0',
+        // Written anew.
+        'truncate notes.md 0',
         'delete old.txt 0',
         'create moved/there.txt 2',
         'mkdir moved 0',
