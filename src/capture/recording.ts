@@ -19,7 +19,7 @@ import { raisePriority } from './priority.js';
 import { isAlive } from './process.js';
 import type { ProcessProbes } from './process-probes.js';
 import { becomesRollout, readBack } from './read-back.js';
-import { Snapshot, tellInProgress } from './snapshot.js';
+import { Snapshot } from './snapshot.js';
 import {
   type CaptureSummary,
   type EndReason,
@@ -105,7 +105,6 @@ export class Recording {
         const snapshot = new Snapshot(writer, this.#captureEvent());
         for (const found of summary.targets) snapshot.target(found);
         summary.targets.push(...snapshot.others(this.#attachment.others));
-        for (const found of summary.targets) tellInProgress(found);
       }
       writer.flush();
       this.#fillSummary(summary, writer);

@@ -60,6 +60,8 @@ export class Snapshot {
       call,
       remote: `${remote.address}:${remote.port}`,
     }));
+    // Of all that a machine runs it would be a line for each that waits.
+    if (rootPid !== 0) tellInProgress(target);
     for (const { isListener, local, remote } of sockets) {
       this.#writer.append({
         kind: 'socket',
@@ -81,7 +83,7 @@ export class Snapshot {
   }
 }
 
-export function tellInProgress({ in_progress }: Target): void {
+function tellInProgress({ in_progress }: Target): void {
   for (const { tid, call, remote } of in_progress) {
     note(`agsight: thread ${tid} was inside ${call} from ${remote}: what that call received is not recorded`);
   }

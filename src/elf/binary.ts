@@ -136,7 +136,7 @@ export function inspectBinary(path: string, options: InspectOptions = {}): Binar
     });
     if (options.order === undefined) inspection.survey();
     const versions = inspection.versions();
-    const isElsewhere = openssl === null && inspection.loadsOpenssl();
+    const isElsewhere = openssl === null && (versions?.openssl ?? null) !== null && inspection.loadsOpenssl();
     return {
       ...inspection.identity(),
       tls: librariesOf(

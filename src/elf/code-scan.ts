@@ -7,9 +7,8 @@ import type { FunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
 import type { Arch } from './headers.js';
 import type { AddressSet, MachineCode } from './machine-code.js';
+import { defaultWindowBytes } from './search.js';
 
-/** More would be slower: the kernel would have to find new pages for it, and the processor to fetch them twice. */
-const defaultWindowBytes = 256 * 1024;
 const maxUsers = 65_536;
 const maxMatches = 4096;
 /** Codex 0.169 needs 3 million. */

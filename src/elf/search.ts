@@ -4,7 +4,7 @@
 import type { BinaryFile } from './file.js';
 
 /** More would be slower: the kernel would have to find new pages for it, and the processor to fetch them twice. */
-const defaultWindowBytes = 256 * 1024;
+export const defaultWindowBytes = 256 * 1024;
 
 /** Places kept of one needle; whoever gets this many knows that there may be more. */
 export const maxPlaces = 4096;

@@ -31,8 +31,10 @@ export interface EventRowsOptions {
   onIncomplete: () => void;
   /** Is told of the capture itself: what it recorded, among others. */
   onStart?: (event: CaptureStartEvent) => void;
-  /** Is told of connections, for which there is no table. */
-  onConnection?: (event: ConnectEvent | SocketEvent, cause: Cause) => void;
+  /** Is told of each connect, for which there is no table. */
+  onConnect?: (event: ConnectEvent, cause: Cause) => void;
+  /** Is told what becomes of connections. */
+  onSocket?: (event: SocketEvent) => void;
 }
 
 /**
@@ -41,11 +43,20 @@ export interface EventRowsOptions {
  * @throws AgsightError `no-evidence`
  */
 export async function* eventRows(bundle: string, options: EventRowsOptions): AsyncGenerator<TableRow> {
-  const { calls, tables = tableNames, everybody = false, onIncomplete, onStart, onConnection } = options;
-  const reducer = new EventReducer(calls, tables, onConnection);
+  const {
+    calls,
+    tables = tableNames,
+    everybody = false,
+    onIncomplete,
+    onStart,
+    onSocket,
+    onConnect,
+  } = options;
+  const reducer = new EventReducer(calls, tables, onConnect);
   for await (const event of readAgentEvidence(bundle, { everybody, onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
     if (event.kind === 'capture-start') onStart?.(event);
+    if (event.kind === 'socket') onSocket?.(event);
     yield* reducer.add(event);
   }
   yield* reducer.end();
@@ -58,17 +69,17 @@ class EventReducer {
   readonly #processes: Processes;
   readonly #aggregator = new FileAggregator();
   readonly #lifetimes = new FileLifetimes();
-  readonly #onConnection: NonNullable<EventRowsOptions['onConnection']>;
+  readonly #onConnect: NonNullable<EventRowsOptions['onConnect']>;
   readonly #wants: Readonly<Record<TableName, boolean>>;
   #rows = new Rows(new Uint8Array(0));
 
   constructor(
     calls: ToolCalls,
     tables: readonly TableName[],
-    onConnection: EventRowsOptions['onConnection'] = () => {},
+    onConnect: EventRowsOptions['onConnect'] = () => {},
   ) {
     this.#processes = new Processes(calls);
-    this.#onConnection = onConnection;
+    this.#onConnect = onConnect;
     const wants = (table: TableName): boolean => tables.includes(table);
     this.#wants = {
       file_agg: wants('file_agg'),
@@ -94,8 +105,7 @@ class EventReducer {
         this.#processes.met(event);
         return nothing;
       case 'connect':
-      case 'socket':
-        this.#onConnection(event, this.#processes.causeOf(event));
+        this.#onConnect(event, this.#processes.causeOf(event));
         return nothing;
       case 'exec-failed':
         if (!this.#wants.proc_ops) return nothing;

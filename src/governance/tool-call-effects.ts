@@ -56,11 +56,8 @@ export async function toolCallEffects(bundle: string, { roots = false } = {}): P
     onStart(event) {
       recorded = event.recorded;
     },
-    onConnection: (event, cause) => {
-      if (event.kind === 'socket') {
-        collector.settleConnection(event);
-        return;
-      }
+    onSocket: (event) => collector.settleConnection(event),
+    onConnect: (event, cause) => {
       const effects = owners.of(cause.threadId, cause.callId, event.rootPid);
       if (effects !== undefined) collector.addConnection(event, cause, effects);
     },

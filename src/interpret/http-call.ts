@@ -151,8 +151,8 @@ export class HttpCallObserver implements ExchangeObserver {
       return undefined;
     }
     if (body === sent) return { text, body, input };
-    const restored = { text: JSON.stringify(body), body, input };
-    return read === undefined ? restored : { ...restored, userMessages: read.userMessages };
+    const turns = read === undefined ? {} : { userMessages: read.userMessages };
+    return { text: JSON.stringify(body), body, input, ...turns };
   }
 
   #wholeBody(end: MessageEnd): void {

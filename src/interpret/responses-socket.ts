@@ -60,19 +60,17 @@ export class ResponsesSocket implements SocketObserver {
     if (why === 'unseen-context') {
       const what = 'a message is compressed by reference to others, which were not seen';
       this.#anomalies.add(why, `${this.#name()}: ${what} (begin the capture before the agent connects)`);
-    }
-    if (from === 'client') {
-      if (why !== 'unseen-context') {
-        this.#anomalies.add('unreadable-request', `${this.#name()}: a message, ${why}`);
-      }
-      this.#endIncomplete();
-      this.#call = undefined;
-      return;
-    }
-    if (why !== 'lost' && why !== 'unseen-context') {
+    } else if (from === 'client') {
+      this.#anomalies.add('unreadable-request', `${this.#name()}: a message, ${why}`);
+    } else if (why !== 'lost') {
       this.#anomalies.add('unreadable-event', `${this.#name()}: a message, ${why}`);
     }
-    this.#isIncomplete = true;
+    if (from === 'server') {
+      this.#isIncomplete = true;
+      return;
+    }
+    this.#endIncomplete();
+    this.#call = undefined;
   }
 
   /** A server that closes has ended the call; a client that closes, or is gone, has given it up. */

@@ -44,6 +44,8 @@ const UNKNOWN = 0xff;
 const UNKNOWN_WINDOW = Buffer.alloc(WINDOW_BYTES, UNKNOWN);
 /** What a sender leaves off the end of each compressed message. */
 const DEFLATE_TAIL = Buffer.from([0, 0, 0xff, 0xff]);
+/** `{"` */
+const OBJECT_START = [0x7b, 0x22] as const;
 /** The first character that JSON may have within strings; between them it may have line breaks too, but messages have none. */
 const SPACE = 0x20;
 /** Bytes of a compressed message that are tried to find the framing again. */
@@ -68,6 +70,8 @@ export class WebSocketDecoder implements ByteSink {
   #control = new GrowingBuffer();
   /** The end of what was decompressed so far. */
   #window: Buffer;
+  /** Whether the window has ever held bytes that are not known. */
+  #hasUnseen: boolean;
 
   /**
    * @param from whose frames they are: a client masks, a server does not
@@ -83,7 +87,8 @@ export class WebSocketDecoder implements ByteSink {
     this.#from = from;
     this.#compression = compression;
     this.#limits = limits;
-    this.#window = compression?.isJoined === true ? UNKNOWN_WINDOW : Buffer.alloc(0);
+    this.#hasUnseen = compression?.isJoined === true;
+    this.#window = this.#hasUnseen ? UNKNOWN_WINDOW : Buffer.alloc(0);
   }
 
   /** No frame is begun: another protocol may start with the next byte, if the connection was replaced. */
@@ -211,7 +216,7 @@ export class WebSocketDecoder implements ByteSink {
 
   /** Of other data than text, any byte may be one that is not known. */
   #isKnown(kind: WebSocketMessage['kind'], bytes: Buffer): boolean {
-    return !(kind === 'text' ? bytes : this.#window).includes(UNKNOWN);
+    return !this.#hasUnseen || !(kind === 'text' ? bytes : this.#window).includes(UNKNOWN);
   }
 
   #dropMessage(why: MessageDamage): void {
@@ -253,7 +258,9 @@ export class WebSocketDecoder implements ByteSink {
   }
 
   #forget(): void {
-    if (this.#compression?.contextTakeover === true) this.#window = UNKNOWN_WINDOW;
+    if (this.#compression?.contextTakeover !== true) return;
+    this.#window = UNKNOWN_WINDOW;
+    this.#hasUnseen = true;
   }
 }
 
@@ -274,20 +281,21 @@ export function startsWithObject(
     if (frame === 'malformed' || frame.opcode !== OPCODE.text) return false;
     if ((frame.mask !== undefined) !== (from === 'client')) return false;
     if (frame.isCompressed && compression === undefined) return false;
-    const next = bytes.subarray(header.length + frame.length, header.length + frame.length + 1);
-    if (parseFrameHeader([...next]) === 'malformed') return false;
     const end = header.length + Math.min(frame.length, TRIAL_BYTES);
     const beginning = new GrowingBuffer();
     beginning.append(bytes.subarray(header.length, end), frame.mask, 0);
     const text = beginning.take();
-    return startsObject(frame.isCompressed ? tryInflate(text, compression) : text);
+    if (!frame.isCompressed) return text[0] === OBJECT_START[0] && text[1] === OBJECT_START[1];
+    const next = bytes.subarray(header.length + frame.length, header.length + frame.length + 1);
+    return parseFrameHeader([...next]) !== 'malformed' && maybeObject(tryInflate(text, compression));
   }
   return false;
 }
 
-function startsObject(text: Uint8Array): boolean {
-  const fits = (at: number, wanted: number): boolean => text[at] === wanted || text[at] === UNKNOWN;
-  return fits(0, 0x7b) && fits(1, 0x22) && !text.some((byte) => byte < SPACE);
+/** Whether it may be the beginning of an object, as far as its bytes are known. */
+function maybeObject(text: Uint8Array): boolean {
+  const fits = (wanted: number, at: number): boolean => text[at] === wanted || text[at] === UNKNOWN;
+  return OBJECT_START.every(fits) && !text.some((byte) => byte < SPACE);
 }
 
 /** The beginning of what a compressed message holds, as far as it refers to nothing before it; empty when it holds nothing. */

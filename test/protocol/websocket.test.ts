@@ -158,6 +158,16 @@ describe('compression', () => {
     ]);
   });
 
+  test('of other data than text: any byte is known as long as nothing is missing', async () => {
+    const deflater = new Deflater(true);
+    const { told, decoder } = listener({ compression: takeover });
+    for (const text of ['\xff one', '\xff two']) {
+      const compressed = await deflater.compress(Buffer.from(text, 'latin1'));
+      decoder.data(frame(compressed, { compressed: true, opcode: OPCODE.binary }));
+    }
+    expect(told).toEqual(['binary \ufffd one', 'binary \ufffd two']);
+  });
+
   test('that is no deflate stream', () => {
     const bytes = Buffer.concat([
       frame(Uint8Array.from([0xff, 0xff, 0xff]), { compressed: true }),
@@ -291,6 +301,13 @@ describe('lost bytes', () => {
       `text ${json('plain')}`,
       'damaged unseen-context',
     ]);
+  });
+
+  test('are over where a message begins, also one with lines', () => {
+    const { told, decoder } = listener();
+    decoder.gap(5);
+    decoder.data(frame('{"a":\n1}'));
+    expect(told).toEqual(['lost gap', 'text {"a":\n1}']);
   });
 
   test('cost no compressed message that refers to nothing lost', async () => {

@@ -41,7 +41,7 @@ export class Deflater {
     this.#stream = createDeflateRaw(options);
   }
 
-  async compress(text: string): Promise<Buffer> {
+  async compress(text: string | Uint8Array): Promise<Buffer> {
     const parts: Buffer[] = [];
     const collect = (part: Buffer) => parts.push(part);
     this.#stream.on('data', collect);
