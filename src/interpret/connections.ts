@@ -190,6 +190,7 @@ class WholeConnection implements Channel {
       stream.finish(stream === this.#responses ? close : 'unseen');
     }
     this.#requests.giveUp();
+    this.#responses.giveUp();
     reportLosses(this.#anomalies, this.#requests.where, this.#streams.send);
     reportLosses(this.#anomalies, this.#responses.where, this.#streams.receive);
   }
@@ -249,6 +250,7 @@ class AeadContext implements Channel {
       this.#stream ??= this.#rekeying.abandon(this);
       this.#end(this.#whoLeft(close, endedNs));
     }
+    this.#stream?.giveUp();
     reportLosses(this.#anomalies, this.#where, this.#records);
     const { foreign } = this.#records;
     if (foreign > 0) this.#anomalies.add('not-tls', this.#where, foreign);

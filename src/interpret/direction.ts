@@ -39,6 +39,8 @@ export abstract class Direction implements ByteSink {
   /** The first bytes, while it is not known what they begin; afterwards undefined. */
   #beginning: Uint8Array | undefined = new Uint8Array();
   #isFinished = false;
+  /** What was lost before any message: bytes of another protocol, or the rest of a message, as will turn out. */
+  #unknown: LossReason | undefined;
   #tellClose: ((how: 'told' | 'gone') => void) | undefined;
 
   constructor({ pid, connection }: { pid: number; connection: bigint }, anomalies: Anomalies) {
@@ -90,6 +92,16 @@ export abstract class Direction implements ByteSink {
     this.http2?.finish(close);
     this.socket?.finish();
     this.#tellClose?.(close === 'unseen' ? 'gone' : 'told');
+    this.giveUp();
+  }
+
+  /** No more evidence comes. */
+  giveUp(): void {
+    const reason = this.#unknown;
+    if (reason === undefined) return;
+    this.#unknown = undefined;
+    if (this.#isRead) this.anomalies.add('framing-lost', `${this.where}: ${reason}`);
+    else this.anomalies.add('not-http', this.where);
   }
 
   /** Whether `bytes` are the beginning of another connection, in the place of this one. */
@@ -111,7 +123,7 @@ export abstract class Direction implements ByteSink {
   protected abstract decodeHttp2(from: 'beginning' | 'middle'): Http2Decoder<unknown>;
 
   protected lost(reason: LossReason): void {
-    if (reason !== 'gap' && this.messages === 0) this.anomalies.add('not-http', this.where);
+    if (reason !== 'gap' && !this.#isRead) this.#unknown = reason;
     else this.anomalies.add('framing-lost', `${this.where}: ${reason}`);
   }
 
@@ -136,6 +148,11 @@ export abstract class Direction implements ByteSink {
     );
   }
 
+  /** Whether it is known what the bytes are. */
+  get #isRead(): boolean {
+    return this.messages > 0 || this.socket !== undefined || this.http2 !== undefined;
+  }
+
   get #decoder(): ByteSink {
     return this.socket ?? this.http2 ?? this.http1;
   }
@@ -149,7 +166,7 @@ export abstract class Direction implements ByteSink {
 
   /** While no message was found: whether `bytes` begin one of a connection that was open before the capture. */
   #recognise(bytes: Uint8Array, when: 'first' | 'later'): void {
-    if (this.messages > 0 || this.socket !== undefined || this.http2 !== undefined) return;
+    if (this.#isRead) return;
     const sender = this.direction === 'send' ? 'client' : 'server';
     const isSocket = startsWithObject(bytes, sender, UNSEEN_HANDSHAKE);
     if (!isSocket && !startsWithFrames(bytes)) return;

@@ -8,7 +8,7 @@ import {
   requestDecoder,
   startsWithRequest,
 } from '../protocol/http1.js';
-import type { RequestHead, ResponseHead } from '../protocol/http1-head.js';
+import { mayBecomeRequestLine, type RequestHead, type ResponseHead } from '../protocol/http1-head.js';
 import { HTTP2_LIMITS, type Http2Decoder, http2RequestDecoder } from '../protocol/http2.js';
 import { PREFACE } from '../protocol/http2-frame.js';
 import { webSocketParameters } from '../protocol/websocket-handshake.js';
@@ -100,8 +100,8 @@ export class RequestStream extends Direction {
     this.decodeSocket(observer, 'client', webSocketParameters(head.headers).client);
   }
 
-  /** No more evidence comes. */
-  giveUp(): void {
+  override giveUp(): void {
+    super.giveUp();
     if (this.#areResponsesLost) this.#dropOutstanding(0);
   }
 
@@ -197,8 +197,6 @@ function startsWithPreface(bytes: Uint8Array): boolean | undefined {
 }
 
 const MAX_LINE_BYTES = 8192;
-/** What may become a request line of HTTP/1.1 or the preface of HTTP/2. */
-const PART_OF_LINE = /^[A-Z]{1,32}( [\x21-\x7e]*( [A-Z0-9/.]*\r?)?)?$/;
 
 /** Whether `bytes` begin with a request; undefined while more bytes are needed to tell. */
 export function beginsRequest(bytes: Uint8Array): boolean | undefined {
@@ -206,5 +204,5 @@ export function beginsRequest(bytes: Uint8Array): boolean | undefined {
   const isHttp2 = startsWithPreface(bytes);
   if (isHttp2 !== false) return isHttp2;
   if (bytes.length > MAX_LINE_BYTES) return false;
-  return PART_OF_LINE.test(Buffer.from(bytes).toString('latin1')) ? undefined : false;
+  return mayBecomeRequestLine(Buffer.from(bytes).toString('latin1')) ? undefined : false;
 }

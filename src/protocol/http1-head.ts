@@ -50,6 +50,20 @@ export function parseStatusLine(line: string): { status: number; reason: string 
   return status === undefined ? undefined : { status: Number(status), reason: reason ?? '' };
 }
 
+/** What may become a request line when more bytes come, each byte a character; also a shorter line than any is. */
+const PART_OF_REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}( [\x21-\x7e\x80-\xff]*( [HTP/1.0]*\r?)?)?$/;
+
+/** Whether a line that begins with `part`, each byte a character, can be a request line. */
+export function mayBecomeRequestLine(part: string): boolean {
+  return PART_OF_REQUEST_LINE.test(part);
+}
+
+/** Whether a line that begins with `part` can be a status line. */
+export function mayBecomeStatusLine(part: string): boolean {
+  const shape = 'HTTP/0.0 000';
+  return shape.startsWith(part.slice(0, shape.length).replaceAll(/\d/g, '0'));
+}
+
 /** The fields of a head or trailer section, folded lines joined; undefined when a line is not a field. */
 export function parseFields(lines: readonly string[]): HeaderFields | undefined {
   const fields: [string, string][] = [];

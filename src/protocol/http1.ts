@@ -6,6 +6,8 @@
 import {
   type Framing,
   type HeaderFields,
+  mayBecomeRequestLine,
+  mayBecomeStatusLine,
   parseFields,
   parseRequestLine,
   parseStatusLine,
@@ -67,6 +69,8 @@ export type LossReason = 'gap' | 'malformed' | 'over-limit';
 /** What sets the two roles apart. */
 interface Role<Head> {
   parseHead(startLine: string, fields: readonly string[]): Head | undefined;
+  /** Whether a start line can begin so. */
+  mayBegin(part: string): boolean;
   framing(head: Head): Framing;
 }
 
@@ -78,6 +82,7 @@ export function requestDecoder(handler: Http1Handler<RequestHead>): Http1Decoder
       const headers = parseFields(fields);
       return line === undefined || headers === undefined ? undefined : { ...line, headers };
     },
+    mayBegin: mayBecomeRequestLine,
     framing: requestFraming,
   });
 }
@@ -93,6 +98,7 @@ export function responseDecoder(
       const headers = parseFields(fields);
       return line === undefined || headers === undefined ? undefined : { ...line, headers };
     },
+    mayBegin: mayBecomeStatusLine,
     framing: (head) => responseFraming(head, requestMethod(head)),
   });
 }
@@ -109,6 +115,8 @@ type State =
   | 'upgraded';
 
 const LF = 10;
+/** A start line that is longer than this before it ends is examined when it has ended. */
+const TRIED_BYTES = 256;
 const CHUNK_SIZE = /^([0-9A-Fa-f]{1,13})[ \t]*(?:;.*)?$/;
 
 export class Http1Decoder<Head> {
@@ -214,6 +222,7 @@ export class Http1Decoder<Head> {
   #collectLine(bytes: Uint8Array, at: number): number {
     const found = bytes.indexOf(LF, at);
     const end = found === -1 ? bytes.length : found + 1;
+    const isBeginning = this.#state === 'head' && this.#lines.length === 0 && this.#lineBytes < TRIED_BYTES;
     this.#lineBytes += end - at;
     this.#sectionBytes += end - at;
     const limit = this.#state === 'chunk-size' ? HTTP1_LIMITS.chunkLineBytes : HTTP1_LIMITS.headBytes;
@@ -223,7 +232,14 @@ export class Http1Decoder<Head> {
     }
     this.#line.push(Buffer.from(bytes.subarray(at, end)));
     if (found !== -1) this.#takeLine();
+    else if (isBeginning && !this.#mayBegin()) this.#lose('malformed');
     return end;
+  }
+
+  /** Asked before the line has ended: another protocol may have no lines, and would end without a word. */
+  #mayBegin(): boolean {
+    const part = Buffer.concat(this.#line, this.#lineBytes).toString('latin1');
+    return part === '\r' || this.#role.mayBegin(part);
   }
 
   #takeLine(): void {
@@ -234,7 +250,7 @@ export class Http1Decoder<Head> {
     this.#lineBytes = 0;
     switch (this.#state) {
       case 'head':
-        if (line !== '') this.#lines.push(line);
+        if (line !== '') this.#takeHeadLine(line);
         else if (this.#lines.length > 0) this.#takeHead();
         else this.#sectionBytes = 0;
         return;
@@ -250,6 +266,11 @@ export class Http1Decoder<Head> {
         if (line !== '') this.#lines.push(line);
         else this.#takeTrailers();
     }
+  }
+
+  #takeHeadLine(line: string): void {
+    if (this.#lines.length === 0 && this.#role.parseHead(line, []) === undefined) this.#lose('malformed');
+    else this.#lines.push(line);
   }
 
   #takeHead(): void {

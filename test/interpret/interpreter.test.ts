@@ -665,10 +665,44 @@ describe('what is not told', () => {
     ]);
   });
 
-  test('a connection of another protocol is counted', () => {
-    const { result } = interpret(capture(...talk(new Wire(), ['>', 'SSH-2.0-client\r\n\r\n'], ['<', '\0'])));
+  test.each([
+    ['with lines', 'SSH-2.0-client\r\n\r\n'],
+    ['with lines of which none is empty', '*1\r\n$4\r\nPING\r\n'],
+    ['without lines', '\x10\x2a\0\x04MQTT\x04\x02\0\x3c'],
+    ['in two pieces', 'PING', '\0\0'],
+  ])('a connection of another protocol is counted, in each direction: %s', (_, ...pieces) => {
+    const said = pieces.map((piece): ['>', string] => ['>', piece]);
+    const events = talk(new Wire(), ...said, ['<', '+OK']);
+    for (const whole of [capture(...events), [captureStart(ms(1)), ...events, captureEnd(ms(1000))]]) {
+      expect(interpret(whole).result.anomalies).toEqual([
+        { kind: 'not-http', count: 2, example: 'connection 1 of process 100, send' },
+      ]);
+    }
+  });
+
+  test('so is one whose records are seen in each direction for itself', () => {
+    const records = new Records(1, 'send').content('\x10\x2a', ms(10));
+    expect(interpret(capture(...records)).result.anomalies).toMatchObject([{ kind: 'not-http', count: 1 }]);
+    expect(interpret([captureStart(ms(1)), ...records]).result.anomalies).toMatchObject([
+      { kind: 'not-http', count: 1 },
+    ]);
+  });
+
+  test('the rest of a message without lines costs no message that follows', () => {
+    const { told, result } = interpretOne(
+      capture(
+        ...talk(
+          new Wire(),
+          ['>', '"input":[]}'],
+          ['<', '"id":1}'],
+          ['>', request()],
+          ['<', response(created(), done(answer('ok')), completed())],
+        ),
+      ),
+    );
+    expect(told.all('inference_completed')).toHaveLength(1);
     expect(result.anomalies).toEqual([
-      { kind: 'not-http', count: 1, example: 'connection 1 of process 100, send' },
+      { kind: 'framing-lost', count: 2, example: 'connection 1 of process 100, send: malformed' },
     ]);
   });
 

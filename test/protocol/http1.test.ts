@@ -120,6 +120,7 @@ describe('bodies', () => {
       [
         { head: '200', body: '', end: 'whole 0' },
         { head: '404', body: '', end: 'whole 0' },
+        'lost: malformed',
       ],
     ],
     [
