@@ -211,6 +211,20 @@ __noinline int count(__u32 counter)
 		     : [v] "+r"(value)                                   \
 		     : [l] "i"(limit))
 
+/*
+ * The ring hands out constant sizes only, and one size for all would waste it: the callers pick the smallest
+ * of a few that holds `length`. Sets `record`, and whether its data are `unreadable`; everything else is the same for all
+ * sizes and stands once, as the kernel examines each instruction.
+ */
+#define RESERVE_AND_READ(record, size, address, unreadable)                                  \
+	do {                                                                                 \
+		__u64 bounded = length;                                                      \
+		CLAMP(bounded, size);                                                        \
+		record = bpf_ringbuf_reserve(&ring, sizeof(*record) + (size), 0);            \
+		if (record)                                                                  \
+			unreadable = bpf_probe_read_user(record->data, bounded, (void *)(address)); \
+	} while (0)
+
 static __always_inline void fill_header(struct record_header *header, __u16 type, __u64 time, __u32 root_pid)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -239,19 +253,24 @@ static __always_inline void announce(__u16 type, __u32 root_pid)
 	bpf_ringbuf_submit(notice, BPF_RB_FORCE_WAKEUP);
 }
 
-/* Whoever drains is woken by the first record after that, which is the ring's own rule, and when there is much to drain. */
-__noinline __u64 wakeup(void)
+/*
+ * How a record is submitted: whoever drains is woken by the first record after that, which is the ring's own rule, and when
+ * there is much to drain. Counts the record when it `is_certain` to be submitted: here, as each lookup in a map makes a
+ * program longer.
+ */
+__noinline __u64 wakeup(__u32 is_certain)
 {
 	__u64 much = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / MUCH_OF_RING;
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 
+	if (is_certain)
+		add_one(COUNTER_RECORDS);
 	return waiting >= much && (waiting & (much - 1)) < WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : 0;
 }
 
 static __always_inline void submit(void *record)
 {
-	bpf_ringbuf_submit(record, wakeup());
-	add_one(COUNTER_RECORDS);
+	bpf_ringbuf_submit(record, wakeup(1));
 }
 
 #endif

@@ -58,7 +58,7 @@ static __always_inline void submit_draft(struct draft *draft)
 	draft->record.header.data_length = length;
 	if (draft->record.header.flags & (OPERATION_PATH_CUT | OPERATION_NAME_UNREADABLE))
 		count(COUNTER_PATH_CUT);
-	if (bpf_ringbuf_output(&ring, &draft->record, sizeof(draft->record) + length, wakeup()))
+	if (bpf_ringbuf_output(&ring, &draft->record, sizeof(draft->record) + length, wakeup(0)))
 		count(COUNTER_OPERATION_RING_FULL);
 	else
 		add_one(COUNTER_RECORDS);

@@ -61,25 +61,6 @@ static __always_inline void fill_part(struct exec_part_record *record, struct wa
 	record->offset = walk->offset;
 }
 
-#define COPY_ARGV(size)                                                                              \
-	do {                                                                                         \
-		struct exec_part_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + (size), 0); \
-		if (!record) {                                                                       \
-			count(COUNTER_PROCESS_RING_FULL);                                            \
-			break;                                                                       \
-		}                                                                                    \
-		__u64 bounded = length;                                                              \
-		CLAMP(bounded, size);                                                                \
-		if (bpf_probe_read_user(record->data, bounded, (void *)(walk->start + walk->offset))) { \
-			bpf_ringbuf_discard(record, 0);                                              \
-			count(COUNTER_UNREADABLE);                                                   \
-			break;                                                                       \
-		}                                                                                    \
-		fill_part(record, walk, RECORD_ARGV);                                                \
-		record->header.data_length = bounded;                                                \
-		submit(record);                                                                      \
-	} while (0)
-
 struct walk_pointer {
 	struct walk *walk;
 };
@@ -88,14 +69,27 @@ static long copy_argv(__u32 index, struct walk_pointer *pointer)
 {
 	struct walk *walk = pointer->walk;
 	__u64 length = walk->end - walk->start - walk->offset;
+	__u64 address = walk->start + walk->offset;
+	struct exec_part_record *record;
+	long unreadable = 0;
 
 	CLAMP(length, CHUNK_BYTES);
 	if (length <= 256)
-		COPY_ARGV(256);
+		RESERVE_AND_READ(record, 256, address, unreadable);
 	else if (length <= 2048)
-		COPY_ARGV(2048);
+		RESERVE_AND_READ(record, 2048, address, unreadable);
 	else
-		COPY_ARGV(CHUNK_BYTES);
+		RESERVE_AND_READ(record, CHUNK_BYTES, address, unreadable);
+	if (!record) {
+		count(COUNTER_PROCESS_RING_FULL);
+	} else if (unreadable) {
+		bpf_ringbuf_discard(record, 0);
+		count(COUNTER_UNREADABLE);
+	} else {
+		fill_part(record, walk, RECORD_ARGV);
+		record->header.data_length = length;
+		submit(record);
+	}
 	walk->offset += length;
 	return walk->start + walk->offset >= walk->end;
 }

@@ -38,30 +38,6 @@ static __always_inline void report_missing(struct call *call, __u64 missing, __u
 	submit(record);
 }
 
-/*
- * The ring hands out constant sizes only, and one size for all would waste it: the callers pick the smallest
- * of a few that holds `length`.
- */
-#define COPY_CHUNK(size)                                                                           \
-	do {                                                                                       \
-		struct tls_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + (size), 0); \
-		if (!record) {                                                                     \
-			count(COUNTER_TLS_RING_FULL);                                              \
-			break;                                                                     \
-		}                                                                                  \
-		__u64 bounded = length;                                                            \
-		CLAMP(bounded, size);                                                              \
-		if (bpf_probe_read_user(record->data, bounded, (void *)(call->buffer + call->position))) { \
-			bpf_ringbuf_discard(record, 0);                                            \
-			count(COUNTER_UNREADABLE);                                                 \
-			report_missing(call, length, TLS_UNREADABLE);                                \
-			break;                                                                     \
-		}                                                                                  \
-		fill_tls(record, call, 0);                                                         \
-		record->header.data_length = bounded;                                              \
-		submit(record);                                                                    \
-	} while (0)
-
 struct call_pointer {
 	struct call *call;
 };
@@ -70,18 +46,32 @@ static long copy_chunk(__u32 index, struct call_pointer *pointer)
 {
 	struct call *call = pointer->call;
 	__u64 length = call->length - call->position;
+	__u64 address = call->buffer + call->position;
+	struct tls_record *record;
+	long unreadable = 0;
 
 	CLAMP(length, CHUNK_BYTES);
 	if (length <= 256)
-		COPY_CHUNK(256);
+		RESERVE_AND_READ(record, 256, address, unreadable);
 	else if (length <= 1024)
-		COPY_CHUNK(1024);
+		RESERVE_AND_READ(record, 1024, address, unreadable);
 	else if (length <= 4096)
-		COPY_CHUNK(4096);
+		RESERVE_AND_READ(record, 4096, address, unreadable);
 	else if (length <= 8192)
-		COPY_CHUNK(8192);
+		RESERVE_AND_READ(record, 8192, address, unreadable);
 	else
-		COPY_CHUNK(CHUNK_BYTES);
+		RESERVE_AND_READ(record, CHUNK_BYTES, address, unreadable);
+	if (!record) {
+		count(COUNTER_TLS_RING_FULL);
+	} else if (unreadable) {
+		bpf_ringbuf_discard(record, 0);
+		count(COUNTER_UNREADABLE);
+		report_missing(call, length, TLS_UNREADABLE);
+	} else {
+		fill_tls(record, call, 0);
+		record->header.data_length = length;
+		submit(record);
+	}
 	call->position += length;
 	return call->position >= call->length;
 }

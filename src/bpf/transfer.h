@@ -93,25 +93,6 @@ static __noinline int report_missing_content(struct thread *thread, __u64 missin
 	return 0;
 }
 
-#define COPY_CONTENT(size)                                                                            \
-	do {                                                                                          \
-		struct content_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + (size), 0); \
-		__u64 bounded = length;                                                               \
-		CLAMP(bounded, size);                                                                 \
-		if (!record) {                                                                        \
-			report_missing_content(thread, length);                                       \
-			break;                                                                        \
-		}                                                                                     \
-		if (bpf_probe_read_user(record->data, bounded, (void *)content->buffer)) {            \
-			bpf_ringbuf_discard(record, 0);                                               \
-			report_missing_content(thread, length);                                       \
-			break;                                                                        \
-		}                                                                                     \
-		fill_content(record, thread, 0);                                                      \
-		record->header.data_length = bounded;                                                 \
-		submit(record);                                                                       \
-	} while (0)
-
 struct thread_pointer {
 	struct thread *thread;
 };
@@ -122,6 +103,8 @@ static long copy_content(__u32 index, struct thread_pointer *pointer)
 	struct thread *thread = pointer->thread;
 	struct content *content = &thread->content;
 	__u64 length = content->length < content->left ? content->length : content->left;
+	struct content_record *record;
+	long unreadable = 0;
 
 	if (length == 0) {
 		struct {
@@ -138,11 +121,21 @@ static long copy_content(__u32 index, struct thread_pointer *pointer)
 	}
 	CLAMP(length, CHUNK_BYTES);
 	if (length <= 1024)
-		COPY_CONTENT(1024);
+		RESERVE_AND_READ(record, 1024, content->buffer, unreadable);
 	else if (length <= 4096)
-		COPY_CONTENT(4096);
+		RESERVE_AND_READ(record, 4096, content->buffer, unreadable);
 	else
-		COPY_CONTENT(CHUNK_BYTES);
+		RESERVE_AND_READ(record, CHUNK_BYTES, content->buffer, unreadable);
+	if (!record) {
+		report_missing_content(thread, length);
+	} else if (unreadable) {
+		bpf_ringbuf_discard(record, 0);
+		report_missing_content(thread, length);
+	} else {
+		fill_content(record, thread, 0);
+		record->header.data_length = length;
+		submit(record);
+	}
 	content->buffer += length;
 	content->length -= length;
 	content->left -= length;
