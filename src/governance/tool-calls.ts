@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAsked } from '../interpret/asked-command.js';
 import { bundlesOf } from '../reduce/find-bundles.js';
 import { replayBundle } from '../reduce/replay.js';
 import type { ReducedState, ToolCall } from '../reduce/state.js';
@@ -69,7 +70,7 @@ export class ToolCalls {
     argv: readonly string[],
   ): { call: KnownCall; by: 'command' | 'time' } | undefined {
     const running = (this.#byThread.get(threadId) ?? []).filter((call) => isRunning(call, timeNs));
-    const asked = running.filter(({ request }) => argv.some((argument) => argument === request));
+    const asked = running.filter(({ request }) => isAsked(argv, request));
     const [call, ...others] = asked.length > 0 ? asked : running;
     if (call === undefined || others.length > 0) return undefined;
     return { call, by: asked.length > 0 ? 'command' : 'time' };

@@ -2,6 +2,7 @@
 // process ran a tool call. Codex names the call in the environment of the commands that it starts.
 
 import type { ExecEvent, ExitEvent } from '../evidence/event.js';
+import { askedCommand } from './asked-command.js';
 
 export interface ProcessExit {
   timeNs: bigint;
@@ -19,9 +20,6 @@ export interface ToolProcess {
   exit: ProcessExit | undefined;
 }
 
-/** How the script begins that Codex puts around a login shell's command, to load a snapshot of the shell's settings. */
-const SNAPSHOT_LOADER = '__CODEX_SNAPSHOT_';
-
 export class Processes {
   /** By thread and call. */
   readonly #tools = new Map<string, Map<string, ToolProcess>>();
@@ -36,13 +34,15 @@ export class Processes {
       ofThread = new Map();
       this.#tools.set(threadId, ofThread);
     }
-    const known = ofThread.get(callId);
-    if (known !== undefined) {
-      if (this.#running.get(event.pid) === known) known.argv = unwrapped(known.argv, event.argv);
-      return;
-    }
+    if (ofThread.has(callId)) return;
     const { pid, argv, timeNs } = event;
-    const process: ToolProcess = { callId, pid, argv, startedNs: timeNs, exit: undefined };
+    const process: ToolProcess = {
+      callId,
+      pid,
+      argv: askedCommand(argv),
+      startedNs: timeNs,
+      exit: undefined,
+    };
     ofThread.set(callId, process);
     this.#running.set(pid, process);
   }
@@ -65,13 +65,4 @@ export class Processes {
   toolsOf(threadId: string): Iterable<ToolProcess> {
     return this.#tools.get(threadId)?.values() ?? [];
   }
-}
-
-/** A snapshot loader execs the shell that runs the command; Codex asked for that command in a login shell. */
-function unwrapped(argv: readonly string[], next: readonly string[]): readonly string[] {
-  const [, , script] = argv;
-  const [shell, flag, command] = next;
-  if (script?.startsWith(SNAPSHOT_LOADER) !== true || shell === undefined || command === undefined)
-    return argv;
-  return flag === '-c' && next.length === 3 ? [shell, '-lc', command] : argv;
 }

@@ -74,6 +74,9 @@ test('a process that names its thread alone belongs to the call that asked for i
   expect(causeAt(processes, 20)).toEqual({ ...ours, by: 'time' });
   processes.push(exec(20, ['/bin/bash', '-lc', call.request], environment, at));
   expect(causeAt(processes, 20)).toEqual({ ...ours, by: 'command' });
+  const loader = `__CODEX_SNAPSHOT_X=1\n\nexec '/bin/bash' -c '${call.request}'`;
+  processes.push(exec(22, ['/bin/bash', '-c', loader], environment, at));
+  expect(causeAt(processes, 22)).toEqual({ ...ours, by: 'command' });
   processes.push(fork(21, 20));
   processes.push(exec(21, ['wc', '-w', 'notes.md'], environment, at));
   expect(causeAt(processes, 21)).toEqual({ ...ours, by: 'ancestry' });
