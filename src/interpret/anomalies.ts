@@ -46,6 +46,8 @@ export type AnomalyKind =
   | 'no-thread'
   /** A request continues a response that is not in the evidence: what came before it is missing. */
   | 'unknown-previous-response'
+  /** Commands that name no call put to one of several calls that asked for the same at the time, in their order. */
+  | 'inferred-command'
   /** Commands of code cells put to one of several that ran at the time. */
   | 'inferred-cell'
   /** An item that the reference refuses; it is kept beside the others. */
@@ -58,6 +60,7 @@ export const harmlessKinds: ReadonlySet<AnomalyKind> = new Set([
   'served-connection',
   'inferred-pairing',
   'inferred-thread',
+  'inferred-command',
   'inferred-cell',
 ]);
 

@@ -99,7 +99,7 @@ export class Inferences {
     const saidNs = later(atNs, inference.endNs);
     inference.output.push({ item, atNs: saidNs });
     this.#unsettled = found;
-    const tool = this.#tools.requested(item, turn.id, saidNs);
+    const tool = this.#tools.requested(item, { turnId: turn.id, agentPid: call.pid, atNs: saidNs });
     if (tool !== undefined) inference.tools.push(tool);
   }
 

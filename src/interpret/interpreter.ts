@@ -63,6 +63,7 @@ export class Interpreter {
     this.#shared ??= this.#begin(event.kind === 'capture-start' ? event : undefined);
     switch (event.kind) {
       case 'tls':
+        this.#processes.talks(event.pid);
         this.#connections.push(this.#inOrder(event));
         return;
       case 'socket':

@@ -2,7 +2,7 @@
 // the kernel saw (argv, times, exit) is exact; what it did not see comes from the model's side and is marked.
 
 import { resolve } from 'node:path/posix';
-import type { ToolProcess } from './processes.js';
+import type { CommandProcess } from './processes.js';
 import { redactArguments } from './redact-arguments.js';
 import type { Rollout } from './rollout.js';
 import { later, toMs } from './time.js';
@@ -24,14 +24,14 @@ const NS_PER_S = 1_000_000_000n;
 const SIGNAL_BASE = 128;
 
 /**
- * Adds tool_call_runtime_started, and _ended when the end of the process was seen. `pid`, `signal` and
- * `output_as_shown_to_model` are fields of our own.
+ * Adds tool_call_runtime_started, and _ended when the end of the process was seen. `pid`, `signal`,
+ * `output_as_shown_to_model` and `call_inferred` are fields of our own.
  */
 export function writeCommandRuntime(
   rollout: Rollout,
   threadId: string,
   { callId, turnId, sessionId, cwd, shown, startedNs: askedNs }: CommandRun,
-  process: ToolProcess,
+  process: CommandProcess,
 ): void {
   const startedNs = later(process.startedNs, askedNs);
   const command = {
@@ -42,6 +42,7 @@ export function writeCommandRuntime(
     turn_id: turnId,
     command: redactArguments(process.argv, rollout.shared.redactor),
     cwd,
+    ...(process.callId === undefined ? { call_inferred: true } : {}),
   };
   rollout.event(
     startedNs,

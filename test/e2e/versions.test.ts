@@ -75,6 +75,10 @@ interface State {
   conversation_items: Record<string, { body: { parts: { text?: string }[] }; [key: string]: unknown }>;
   inference_calls: Record<string, Thing & { usage: Record<string, number> | null }>;
   tool_calls: Record<string, Thing>;
+  terminal_operations: Record<
+    string,
+    Thing & { request: object; result: { exit_code: number; stdout: string } | null }
+  >;
 }
 
 /** What releases with older forms of the trace bundle say, too: who spoke, what it cost, which tools ran. */
@@ -97,6 +101,13 @@ function factsOf(state: State) {
         return { model, response_id, usage: tokens, status: execution.status };
       }),
     tools: all(state.tool_calls, ['tool_call_id', 'started_by_codex_turn_id', 'kind']),
+    // Older releases tell the output twice.
+    commands: Object.values(state.terminal_operations).map(
+      ({ tool_call_id, request, result, execution }) => ({
+        ...{ tool_call_id, request, exit_code: result?.exit_code, stdout: result?.stdout },
+        status: execution.status,
+      }),
+    ),
     items: Object.values(state.threads).map(({ conversation_item_ids }) =>
       conversation_item_ids.map((id) => {
         const { role, kind, call_id, body } = state.conversation_items[id] ?? { body: { parts: [] } };
@@ -282,6 +293,7 @@ describe.for(['0.130.0', '0.142.0', '0.160.0'])('Codex %s', (version) => {
           { response_id: 'resp_mock_2', usage: { cached_input_tokens: 4096, output_tokens: 9000 } },
         ],
         tools: [{ tool_call_id: 'call_mock_1', status: 'completed' }],
+        commands: [{ tool_call_id: 'call_mock_1', status: 'completed', exit_code: 0 }],
       });
     },
   );

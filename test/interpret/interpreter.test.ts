@@ -494,6 +494,93 @@ describe('tool calls', () => {
     });
   });
 
+  describe('whose processes do not name them', () => {
+    const environment = { CODEX_THREAD_ID: THREAD };
+    const asked = ['/bin/bash', '-lc', 'true'];
+    const asking = first.slice(0, 1);
+    const answered = first.slice(1);
+    const context = userMessage('<environment_context>\n<cwd>/w</cwd>\n</environment_context>', 'msg_e');
+    const outputs = (...callIds: string[]) =>
+      new Wire(2).piece(
+        'send',
+        request({
+          inferenceCallId: 'call-2',
+          input: [context, ...callIds.map((id) => toolOutput(id, 'fine'))],
+        }),
+        ms(100),
+      );
+    /** What calls were joined with, and what was said of it. */
+    const joined = (...events: EvidenceEvent[]) => {
+      const { told, result } = interpretOne(capture(...events));
+      const commands = told
+        .all('tool_call_runtime_started')
+        .map((event) => told.payload(event.runtime_payload))
+        .map(({ call_id, pid, command }) => [call_id, pid, command]);
+      return { commands, anomalies: result.anomalies };
+    };
+
+    test('take what the agent itself started for their command while they ran', () => {
+      const found = joined(
+        ...asking,
+        execEvent(ms(15), { pid: 6, argv: asked, environment }),
+        ...answered,
+        execEvent(ms(40), { pid: 7, argv: asked, environment: { CODEX_THREAD_ID: 'another' } }),
+        execEvent(ms(41), { pid: 8, argv: ['/bin/bash', '-lc', 'false'], environment }),
+        execEvent(ms(42), { pid: 9, argv: asked, environment, parentPid: 8 }),
+        execEvent(ms(43), { pid: 10, argv: ['/proc/self/exe', '--setup', ...asked] }),
+        execEvent(ms(44), { pid: 10, argv: asked, environment }),
+        execEvent(ms(45), { pid: 10, argv: ['true'], environment }),
+        ...outputs('c1'),
+        execEvent(ms(110), { pid: 11, argv: asked, environment }),
+      );
+      expect(found).toEqual({ commands: [['c1', 10, asked]], anomalies: [] });
+    });
+
+    test('take one without a thread, of a Codex that names none', () => {
+      const { commands } = joined(...first, execEvent(ms(40), { pid: 7, argv: asked }), ...outputs('c1'));
+      expect(commands).toEqual([['c1', 7, asked]]);
+    });
+
+    test('take none that names another call', () => {
+      const named = { ...environment, CODEX_TOOL_CALL_ID: 'c2' };
+      const { commands } = joined(
+        ...first,
+        execEvent(ms(40), { pid: 7, argv: ['/proc/self/exe', ...asked] }),
+        execEvent(ms(41), { pid: 7, argv: asked, environment: named }),
+        ...outputs('c1'),
+      );
+      expect(commands).toEqual([]);
+    });
+
+    test('and ask for the same at the same time take in their order, which is counted', () => {
+      const both = [done(toolCall('c1')), done(toolCall('c2')), completed()];
+      const found = joined(
+        ...talk(new Wire(1), ['>', request()], ['<', response(...both)]),
+        execEvent(ms(40), { pid: 7, argv: asked, environment }),
+        execEvent(ms(41), { pid: 8, argv: asked, environment }),
+        ...outputs('c2', 'c1'),
+      );
+      expect(found.commands).toEqual([
+        ['c1', 7, asked],
+        ['c2', 8, asked],
+      ]);
+      expect(found.anomalies).toMatchObject([{ kind: 'inferred-command', count: 1 }]);
+    });
+
+    test.each([
+      ['shell_command', { command: 'true' }, asked],
+      ['shell', { command: ['ls', '-l'] }, ['ls', '-l']],
+    ])('may be of %s', (name, args, argv) => {
+      const call = { ...toolCall('c1', JSON.stringify(args)), name };
+      const { commands } = joined(
+        ...talk(new Wire(1), ['>', request()], ['<', response(done(call), completed())]),
+        execEvent(ms(40), { pid: 7, argv, environment }),
+        ...outputs('c1'),
+      );
+      expect(commands).toEqual([['c1', 7, argv]]);
+    });
+  });
+
   test('with an id used before keep the first start', () => {
     const { told, result } = interpretOne(
       capture(

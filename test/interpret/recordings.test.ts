@@ -97,3 +97,38 @@ test('resume: each process as a capture of its own agrees with the trace that it
     expect(await Promise.all(bundles.map(factsOf))).toEqual([expected[index]]);
   }
 });
+
+const commands = [
+  'exec',
+  'exec-fail',
+  'parallel',
+  'stdin',
+  'apply-patch',
+  'agents',
+  'tools-ws',
+  'trickle',
+  'sigkill-tool',
+];
+
+test.each(commands)('%s: processes that do not name their calls are found all the same', (name) => {
+  const evidence = evidenceOf(wireRecording(name));
+  const unnamed = evidence.map((event) => {
+    if (event.kind !== 'exec') return event;
+    const { CODEX_TOOL_CALL_ID: _, ...environment } = event.environment;
+    return { ...event, environment };
+  });
+  const commandsOf = (events: typeof evidence) => {
+    const { result, bundles } = interpret(events);
+    expect(result.anomalies).toEqual([]);
+    return bundles
+      .flatMap((told) =>
+        [...told.all('tool_call_runtime_started'), ...told.all('tool_call_runtime_ended')].map((event) =>
+          told.payload(event.runtime_payload),
+        ),
+      )
+      .filter(({ command }) => command !== undefined);
+  };
+  const named = commandsOf(evidence);
+  expect(named).not.toEqual([]);
+  expect(commandsOf(unnamed)).toEqual(named.map((told) => ({ ...told, call_inferred: true })));
+});
