@@ -161,11 +161,14 @@ export interface CommandOutput {
 
 const COMMAND_OUTPUT =
   /^(?:Chunk ID: .*\n)?Wall time: .*\nProcess (?:exited with code -?\d+|running with session ID (\d+))\n(?:Original token count: \d+\n)?Output:\n/;
+/** Of `shell_command`, which waits for the end of its command. */
+const ENDED_COMMAND_OUTPUT = /^Exit code: -?\d+\nWall time: .*\n(?:Total output lines: \d+\n)?Output:\n/;
 
 /** Undefined for what is no output of a command. */
 export function commandOutput(text: string | undefined): CommandOutput | undefined {
-  const header = text === undefined ? null : COMMAND_OUTPUT.exec(text);
-  if (header === null || text === undefined) return undefined;
+  if (text === undefined) return undefined;
+  const header = COMMAND_OUTPUT.exec(text) ?? ENDED_COMMAND_OUTPUT.exec(text);
+  if (header === null) return undefined;
   return { sessionId: header[1], text: text.slice(header[0].length) };
 }
 

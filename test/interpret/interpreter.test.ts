@@ -567,6 +567,31 @@ describe('tool calls', () => {
       expect(found.anomalies).toMatchObject([{ kind: 'inferred-command', count: 1 }]);
     });
 
+    test('show what it wrote, also of shell_command, which tells its end in other words', () => {
+      const call = { ...toolCall('c1', '{"command":"true"}'), name: 'shell_command' };
+      const output = toolOutput(
+        'c1',
+        'Exit code: 0\nWall time: 0 seconds\nTotal output lines: 1\nOutput:\nfine',
+      );
+      const { told } = interpretOne(
+        capture(
+          ...talk(new Wire(1), ['>', request()], ['<', response(done(call), completed())]),
+          execEvent(ms(40), { pid: 7, argv: asked, environment }),
+          exitEvent(ms(50), { pid: 7, exitCode: 0 }),
+          ...new Wire(2).piece(
+            'send',
+            request({ inferenceCallId: 'call-2', input: [context, output] }),
+            ms(100),
+          ),
+        ),
+      );
+      expect(told.payload(told.the('tool_call_runtime_ended').runtime_payload)).toMatchObject({
+        aggregated_output: 'fine',
+        output_as_shown_to_model: true,
+        call_inferred: true,
+      });
+    });
+
     test.each([
       ['shell_command', { command: 'true' }, asked],
       ['shell', { command: ['ls', '-l'] }, ['ls', '-l']],
