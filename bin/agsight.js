@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, writeSync } from 'node:fs';
 
 const help = new URL('../dist/help.txt', import.meta.url);
-const [argument, ...others] = process.argv.slice(2);
+const args = process.argv.slice(2);
+const [argument, ...others] = args;
 if (!existsSync(help)) {
   console.error('agsight: it is not built yet (run `npm ci && npm run build` in its directory)');
   process.exitCode = 1;
@@ -17,6 +18,7 @@ if (!existsSync(help)) {
     }
   }
 } else {
+  if (args.includes('capture')) (await import('../dist/capture/head-start.js')).beginLoading(args);
   const { main } = await import('../dist/cli.js');
   await main(process.argv);
 }

@@ -1,11 +1,11 @@
 // A capture from start to end: checks what can be checked before anything is made, then records. Interprets
 // nothing.
 
-import { KernelProgram } from '../bpf/kernel-program.js';
 import { AgsightError } from '../errors.js';
 import type { EvidenceEvent } from '../evidence/event.js';
 import { createBundleDirectory, requireFreeDirectory } from './bundle-directory.js';
 import { findCommand, type StoppedCommand, startStopped } from './command.js';
+import { takeProgram } from './head-start.js';
 import { requireCaptureHost } from './host.js';
 import { isAlive } from './process.js';
 import type { CaptureSummary } from './summary.js';
@@ -50,7 +50,7 @@ export interface CaptureOptions {
  * Records `options.target` until it ends, the duration is over or `stop` is aborted, and writes
  * `evidence/` and `capture.json` below `options.output`.
  *
- * Errors: those of `requireCaptureHost`, `createBundleDirectory`, `findCommand` and `KernelProgram`;
+ * Errors: those of `requireCaptureHost`, `createBundleDirectory`, `findCommand` and `takeProgram`;
  * `no-process` and `unreadable-process` for a pid, `bad-name`; `disk-full` and `write-failed` with what was whole kept.
  */
 export async function capture(options: CaptureOptions): Promise<CaptureSummary> {
@@ -61,7 +61,7 @@ export async function capture(options: CaptureOptions): Promise<CaptureSummary> 
 
   // What attaches is loaded while the kernel examines the program, and what comes after the probes is loaded after them.
   const [program, { Attachment }] = await Promise.all([
-    KernelProgram.load(options.ringBytes, { operations: true }),
+    takeProgram(options.ringBytes),
     import('./attachment.js'),
   ]);
   try {
