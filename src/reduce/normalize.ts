@@ -170,23 +170,34 @@ function contentParts(content: Json | undefined, payloadId: string, schema: Sche
   return parts;
 }
 
+type AgentMessageContent =
+  | { type: 'input_text'; text: string }
+  | { type: 'encrypted_content'; encrypted_content: string };
 const agentMessageMembers = {
   id: optional(text),
   author: text,
   recipient: text,
   content: list(
-    tagged<{ type: 'input_text'; text: string } | { type: 'encrypted_content'; encrypted_content: string }>(
-      'AgentMessageInputContent',
-      { input_text: { text }, encrypted_content: { encrypted_content: text } },
-    ),
+    tagged<AgentMessageContent>('AgentMessageInputContent', {
+      input_text: { text },
+      encrypted_content: { encrypted_content: text },
+    }),
   ),
 };
-const agentMessageShape = struct('struct AgentMessage', agentMessageMembers);
-const checkedAgentMessageShape = struct('struct AgentMessage', {
-  ...agentMessageMembers,
-  [PASSTHROUGH]: optional(
-    struct('struct InternalChatMessageMetadataPassthrough', { turn_id: optional(text) }),
-  ),
+interface DecodedAgentMessage extends AgentMessage {
+  type: 'agent_message';
+  content: AgentMessageContent[];
+}
+const agentMessageShape = tagged<DecodedAgentMessage>('ResponseItem', {
+  agent_message: agentMessageMembers,
+});
+const checkedAgentMessageShape = tagged<DecodedAgentMessage>('ResponseItem', {
+  agent_message: {
+    ...agentMessageMembers,
+    [PASSTHROUGH]: optional(
+      struct('struct InternalChatMessageMetadataPassthrough', { turn_id: optional(text) }),
+    ),
+  },
 });
 
 function agentMessageFields(
@@ -195,10 +206,10 @@ function agentMessageFields(
   schema: Schema,
 ): { parts: ConversationPart[]; agentMessage: AgentMessage } {
   const where = `agent_message item in payload ${payloadId}`;
-  let decoded: ReturnType<typeof agentMessageShape>;
+  let decoded: DecodedAgentMessage;
   try {
     const shape = schema.readsPassthrough ? checkedAgentMessageShape : agentMessageShape;
-    decoded = shape(item, 'agent_message', 'tagged value');
+    decoded = shape(item, 'agent_message');
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     throw new Rejection('model-item-invalid', `failed to parse ${where}`, [error.message]);

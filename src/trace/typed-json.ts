@@ -2,6 +2,7 @@
 // a value has another type. Positions are json-text.ts, or the caller's.
 
 import { asInteger, type Integer, type Json, JsonNumber, repeatedKey } from './json-value.js';
+import { floatText, isWhole, wideType, writtenFloat } from './number-kind.js';
 
 /** A value of the wrong type, a missing member or an unknown variant; the message has no position. */
 export class TypeMismatch extends Error {}
@@ -36,8 +37,8 @@ const integer =
     if (!(value instanceof JsonNumber)) throw mismatch(value, name, type, source);
     if (source === 'value') throw new TypeMismatch('invalid number');
     if (isWhole(value)) throw new TypeMismatch(`invalid value: integer \`${value.text}\`, expected ${type}`);
-    if (source === 'tagged text') throw mismatch(value, name, type, source);
-    throw new TypeMismatch(`invalid type: ${float(value)}, expected ${type}`);
+    if (source !== 'text') throw mismatch(value, name, type, source);
+    throw new TypeMismatch(`invalid type: ${float(writtenFloat(Number(value.text)))}, expected ${type}`);
   };
 
 export const u32 = integer('u32', 0n, 0xffff_ffffn);
@@ -141,6 +142,17 @@ const identifier =
     throw new TypeMismatch(`invalid value: integer \`${index}\`, expected ${expected}`);
   };
 
+/** A member of a tagged value, which the reference sets aside until it has read all of them. */
+function setAside(value: Json, source: Source = 'value'): Json {
+  if (source !== 'value') return value;
+  if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, setAside(inner)]));
+  if (Array.isArray(value)) return value.map((inner) => setAside(inner));
+  if (!(value instanceof JsonNumber)) return value;
+  if (wideType(value) !== undefined) throw mismatch(value, '', 'any value', 'tagged value');
+  const written = isWhole(value) ? undefined : floatText(value);
+  return written === undefined ? value : new JsonNumber(written);
+}
+
 /** An object whose `type` says which members the rest has, or an array of the type and the rest. */
 export const tagged =
   <T extends { type: string }>(what: string, shapes: Readonly<Record<string, Decoders>>): Decode<T> =>
@@ -152,16 +164,22 @@ export const tagged =
       const [first, ...rest] = value;
       const type = identifier(names)(first, 'type', source);
       const variantName = `struct variant ${what}::${pascalCase(type)}`;
+      const aside = rest.map((element) => setAside(element, source));
       // The decoders under a key of `shapes` belong to the variant of that name.
-      return { type, ...elements(rest, variantName, shapeOf(type), inner) } as T;
+      return { type, ...elements(aside, variantName, shapeOf(type), inner) } as T;
     }
     const entries = entriesOf(value, inner);
     if (entries === undefined) throw mismatch(value, name, `internally tagged enum ${what}`, inner);
-    const object = value instanceof Map ? value : undefined;
-    const type = identifier(names)(object?.get('type'), 'type', source);
-    const twice = inner === 'tagged text' && object !== undefined ? repeatedKey(object, ['type']) : undefined;
+    let type: string | undefined;
+    const aside: [string, Json][] = [];
+    for (const [key, inside] of entries) {
+      if (key === 'type') type = identifier(names)(inside, key, source);
+      else aside.push([key, setAside(inside, source)]);
+    }
+    if (type === undefined) throw missing('type');
+    const twice = inner === 'tagged text' && value instanceof Map ? repeatedKey(value, ['type']) : undefined;
     if (twice !== undefined) throw repeated(twice);
-    return { type, ...members(entries, value, shapeOf(type), inner) } as T;
+    return { type, ...members(aside, value, shapeOf(type), inner) } as T;
   };
 
 /** An object whose `type` is one of the words `names`, none of which has content. */
@@ -195,7 +213,8 @@ export const adjacentlyTagged =
 /** The members of an object. Among those of a tagged value, an odd number is an object to the reference. */
 function entriesOf(value: Json | undefined, source: Source | undefined): [string, Json][] | undefined {
   if (value instanceof Map) return [...value];
-  const odd = source === 'tagged text' && value instanceof JsonNumber && !isWhole(value);
+  const odd =
+    value instanceof JsonNumber && source?.startsWith('tagged') && unexpected(value, source) === 'map';
   return odd ? [[NUMBER_KEY, value.text]] : undefined;
 }
 
@@ -276,12 +295,6 @@ function repeated(name: string): TypeMismatch {
   return new TypeMismatch(`duplicate field \`${name}\``);
 }
 
-/** An integer that fits into 64 bits; the reference takes any other number for a float. */
-function isWhole(value: JsonNumber): boolean {
-  const number = asInteger(value);
-  return number !== undefined && number >= -0x8000_0000_0000_0000n && number <= 0xffff_ffff_ffff_ffffn;
-}
-
 function unexpected(value: Json, source: Source): string {
   if (value === null) return 'null';
   if (typeof value === 'boolean') return `boolean \`${value}\``;
@@ -291,14 +304,15 @@ function unexpected(value: Json, source: Source): string {
   if (source === 'value') return 'number';
   if (isWhole(value)) return `integer \`${value.text}\``;
   if (source === 'text') return 'number';
-  return source === 'tagged text' ? 'map' : float(value);
+  if (source === 'tagged text') return 'map';
+  const wide = wideType(value);
+  if (wide !== undefined) return `integer \`${value.text}\` as ${wide}`;
+  const written = floatText(value);
+  return written === undefined ? 'map' : float(written);
 }
 
-function float({ text }: JsonNumber): string {
-  const number = Number(text);
-  const written = Math.abs(number) >= 1e16 ? number.toExponential() : String(number);
-  const sign = Object.is(number, -0) ? '-' : '';
-  return `floating point \`${sign}${/^-?\d+$/.test(written) ? `${written}.0` : written}\``;
+function float(written: string): string {
+  return `floating point \`${written}\``;
 }
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = {

@@ -34,6 +34,7 @@ export const bundleSets = [
   'probed',
   'damaged',
   'typed',
+  'numbers',
   'passthrough',
   'schema-1-recorded',
   'schema-1-composed',
