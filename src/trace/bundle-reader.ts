@@ -4,8 +4,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import type { JsonMember } from './json-parser.js';
-import { decodeText, faultEnd, JsonTextError } from './json-text.js';
+import { decodeText, faultEnd, JsonTextError, type Place } from './json-text.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
 import type { Manifest, SchemaVersion } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
@@ -51,8 +50,8 @@ const manifestShape = {
 };
 
 /** From a file the reference reads one byte ahead, except past a string or a word. */
-function manifestFault(member: JsonMember): number {
-  return faultEnd(member) + (typeof member.value === 'object' && member.value !== null ? 1 : 0);
+function manifestFault(_: string, place: Place): number {
+  return faultEnd(place) + (typeof place.value === 'object' && place.value !== null ? 1 : 0);
 }
 
 function decodeManifest(bytes: Buffer, path: string): Manifest {

@@ -1,8 +1,8 @@
 // One line of the event log → RawEvent, or the reason why it is none. Knows the shape of every event type,
 // not what the events mean.
 
-import { type JsonMember, parseJsonMembers } from './json-parser.js';
-import { afterObject, decodeText, faultEnd } from './json-text.js';
+import { afterObject, decodeText, faultEnd, JsonTextError, type Place } from './json-text.js';
+import { member } from './json-value.js';
 import type {
   CodeCellStatus,
   ExecutionStatus,
@@ -21,6 +21,7 @@ import {
   anyJson,
   type Decode,
   i64,
+  identifier,
   list,
   optional,
   struct,
@@ -165,7 +166,10 @@ const {
   tool_call_runtime_started: { tool_call_id: text, runtime_payload: ref },
 };
 
-const shapesOf = { 1: schema1, 2: schema2 } as const;
+const typeOf = {
+  1: { type: identifier(Object.keys(schema1)) },
+  2: { type: identifier(Object.keys(schema2)) },
+};
 const payloadOf: Readonly<Record<SchemaVersion, Decode<RawEventPayload>>> = {
   1: tagged('RawTraceEventPayload', schema1),
   2: tagged('RawTraceEventPayload', schema2),
@@ -189,21 +193,33 @@ const envelopes = { 1: envelopeOf(1), 2: envelopeOf(2) };
  * An array of the seven members in order counts as an event, as in the reference.
  */
 export function decodeEvent(line: Uint8Array, schema: SchemaVersion): RawEvent {
-  const faultAt = (member: JsonMember) =>
-    member.key === 'payload' ? payloadFault(line, member, shapesOf[schema]) : faultEnd(member);
-  const event = decodeText(line, 'struct RawTraceEvent', envelopes[schema], { faultAt });
-  return { ...event, schema_version: Number(event.schema_version) };
+  let payload: number | undefined;
+  const faultAt = (key: string, place: Place) =>
+    key === 'payload' ? payloadFault(line, place) : faultEnd(place);
+  const onOpen = (key: string, start: number) => {
+    if (key === 'payload') payload = start;
+  };
+  try {
+    const event = decodeText(line, 'struct RawTraceEvent', envelopes[schema], { faultAt, onOpen });
+    return { ...event, schema_version: Number(event.schema_version) };
+  } catch (error) {
+    throw (payload === undefined ? undefined : typeFault(line, payload, schema)) ?? error;
+  }
 }
 
-/**
- * Where the reference finds a fault in a payload: in the event type right after it, of a missing one after the
- * payload, and all else only once it has read past the payload.
- */
-function payloadFault(line: Uint8Array, { value, start, end }: JsonMember, shapes: object): number {
-  if (!(value instanceof Map) && !Array.isArray(value)) return end;
-  const { members } = parseJsonMembers(line.subarray(start, end));
-  const type = Array.isArray(value) ? members[0] : members.find(({ key }) => key === 'type');
-  if (type === undefined) return end;
-  if (typeof type.value !== 'string' || !Object.hasOwn(shapes, type.value)) return start + faultEnd(type);
-  return afterObject(line, end);
+/** The reference finds a fault in the type of an event right after it, whatever comes then. */
+function typeFault(line: Uint8Array, payload: number, schema: SchemaVersion): JsonTextError | undefined {
+  try {
+    decodeText(line, '', typeOf[schema], { lenient: false, start: payload });
+  } catch (error) {
+    if (!(error instanceof JsonTextError)) throw error;
+    if (error.ofMember) return error;
+  }
+  return undefined;
+}
+
+/** Where the reference finds another fault in a payload: once it has read past it, which it does when it has a type. */
+function payloadFault(line: Uint8Array, { value, end }: Place): number {
+  const type = Array.isArray(value) ? value[0] : member(value, 'type');
+  return type === undefined ? end : afterObject(line, end);
 }

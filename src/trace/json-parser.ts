@@ -3,7 +3,7 @@
 // It knows nothing of what the JSON means.
 
 import { END, JsonScanner, MINUS, NINE, QUOTE, ZERO } from './json-scanner.js';
-import { type Json, type JsonObject, noteRepeatedKey } from './json-value.js';
+import { type Json, type JsonObject, noteRepeats } from './json-value.js';
 
 /** Arrays and objects may be nested this deep; serde_json stops at the same depth. */
 export const MAX_JSON_DEPTH = 127;
@@ -11,13 +11,27 @@ export const MAX_JSON_DEPTH = 127;
 /** One member of the outermost object, or one element of the outermost array (its key is empty), with its place. */
 export interface JsonMember {
   key: string;
-  /** Where the key ends, its quote included. */
-  keyEnd: number;
   value: Json;
   start: number;
   end: number;
   /** Where each item of an array ends. */
   itemEnds: number[];
+}
+
+/** Follows the outermost object or array while it is parsed. What it throws ends the parsing. */
+export interface MemberReader {
+  /**
+   * Whether the value that follows is wanted.
+   *
+   * @param key undefined for an element of an array.
+   * @param at where the key ends or the element starts.
+   */
+  wants(key: string | undefined, at: number): boolean;
+  /** Before a wanted array or object is parsed; `empty` is one of its kind. */
+  opens?(start: number, empty: Json): void;
+  read(member: JsonMember): void;
+  /** Values that are not wanted are passed over as serde_json does it: any nesting, any surrogate. */
+  lenient: boolean;
 }
 
 /** Parses one JSON text. Throws JsonSyntaxError. */
@@ -27,18 +41,40 @@ export function parseJson(bytes: Uint8Array): Json {
 
 /**
  * Parses one JSON text and, when it is an object or array, also tells its members apart (repeated keys included).
- * Throws JsonSyntaxError; `members` then holds those before the fault.
+ * Throws JsonSyntaxError.
  *
  * @param keep only these members of the outermost object are returned; the others are checked but not built.
  */
 export function parseJsonMembers(
   bytes: Uint8Array,
-  members: JsonMember[] = [],
   keep?: ReadonlySet<string>,
-): { value: Json; members: JsonMember[]; end: number } {
-  const parser = new Parser(bytes);
-  const value = parser.document(members, keep);
-  return { value, members, end: parser.valueEnd };
+): { value: Json; members: JsonMember[] } {
+  const members: JsonMember[] = [];
+  const value = new Parser(bytes).document({
+    wants: (key) => keep === undefined || key === undefined || keep.has(key),
+    read: (member) => members.push(member),
+    lenient: false,
+  });
+  return { value, members };
+}
+
+/**
+ * Parses the JSON text that starts at `start` and lets `reader` follow it; the values in it keep the members that are
+ * repeated. Throws JsonSyntaxError.
+ */
+export function readJsonMembers(
+  bytes: Uint8Array,
+  reader: MemberReader,
+  start = 0,
+): { value: Json; end: number } {
+  const parser = new Parser(bytes, start, true);
+  const value = parser.document(reader);
+  return { value, end: parser.valueEnd };
+}
+
+/** Checks one JSON text as loosely as serde_json does when nobody asks for what is in it. Throws JsonSyntaxError. */
+export function checkJson(bytes: Uint8Array): void {
+  new Parser(bytes).check();
 }
 
 const COMMA = 44;
@@ -53,19 +89,32 @@ class Parser {
   #depth = 0;
   valueEnd = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.#scanner = new JsonScanner(bytes);
+  constructor(
+    bytes: Uint8Array,
+    start = 0,
+    private readonly repeats = false,
+  ) {
+    this.#scanner = new JsonScanner(bytes, start);
   }
 
-  document(members?: JsonMember[], keep?: ReadonlySet<string>): Json {
-    const first = members === undefined ? END : this.#scanner.peek();
+  document(reader?: MemberReader): Json {
+    const first = reader === undefined ? END : this.#scanner.peek();
     let value: Json;
-    if (first === OPEN_BRACE) value = this.#object(true, members, keep);
-    else if (first === OPEN_BRACKET) value = this.#array(true, undefined, members);
+    if (first === OPEN_BRACE) value = this.#object(true, reader);
+    else if (first === OPEN_BRACKET) value = this.#array(true, undefined, reader);
     else value = this.#value(true);
+    this.#end();
+    return value;
+  }
+
+  check(): void {
+    this.#passOver();
+    this.#end();
+  }
+
+  #end(): void {
     this.valueEnd = this.#scanner.at;
     if (this.#scanner.peek() !== END) throw this.#scanner.peekError('trailing characters');
-    return value;
   }
 
   #value(build: boolean): Json {
@@ -91,7 +140,7 @@ class Parser {
     }
   }
 
-  #array(build: boolean, ends?: number[], elements?: JsonMember[]): Json[] {
+  #array(build: boolean, ends?: number[], reader?: MemberReader): Json[] {
     const scanner = this.#scanner;
     this.#enter();
     const items: Json[] = [];
@@ -104,21 +153,24 @@ class Parser {
         scanner.at++;
         if (scanner.peek() === CLOSE_BRACKET) throw scanner.peekError('trailing comma');
       }
-      if (elements !== undefined) scanner.peek();
-      const start = scanner.at;
-      const item = this.#value(build);
-      if (build) items.push(item);
+      if (reader === undefined) {
+        const item = this.#value(build);
+        if (build) items.push(item);
+      } else {
+        scanner.peek();
+        items.push(this.#member(reader, '', reader.wants(undefined, scanner.at)));
+      }
       ends?.push(scanner.at);
-      elements?.push({ key: '', keyEnd: start, value: item, start, end: scanner.at, itemEnds: [] });
     }
     this.#leave();
     return items;
   }
 
-  #object(build: boolean, members?: JsonMember[], keep?: ReadonlySet<string>): JsonObject {
+  #object(build: boolean, reader?: MemberReader): JsonObject {
     const scanner = this.#scanner;
     this.#enter();
     const object: JsonObject = new Map();
+    let written: [string, Json][] | undefined;
     for (let first = true; ; first = false) {
       let byte = scanner.peek();
       if (byte === END) throw scanner.peekError('EOF while parsing an object');
@@ -132,32 +184,91 @@ class Parser {
       }
       if (byte !== QUOTE) throw scanner.peekError('key must be a string');
       const key = scanner.string(build);
-      const keyEnd = scanner.at;
+      const wanted = reader === undefined ? build : reader.wants(key, scanner.at);
       byte = scanner.peek();
       if (byte === END) throw scanner.peekError('EOF while parsing an object');
       if (byte !== COLON) throw scanner.peekError('expected `:`');
       scanner.at++;
-      if (members !== undefined) scanner.peek();
-      const start = scanner.at;
-      const wanted = build && (keep === undefined || keep.has(key));
-      if (members === undefined || !wanted) {
-        const value = this.#value(wanted);
-        if (wanted) this.#set(object, key, value);
-        continue;
+      const value = reader === undefined ? this.#value(build) : this.#member(reader, key, wanted);
+      if (!wanted) continue;
+      if (this.repeats && (written !== undefined || object.has(key))) {
+        written ??= [...object];
+        written.push([key, value]);
       }
-      const itemEnds: number[] = [];
-      const value = scanner.peek() === OPEN_BRACKET ? this.#array(true, itemEnds) : this.#value(true);
-      this.#set(object, key, value);
-      members.push({ key, keyEnd, value, start, end: scanner.at, itemEnds });
+      object.set(key, value);
     }
     this.#leave();
+    if (written !== undefined) noteRepeats(object, written);
     return object;
   }
 
-  #set(object: JsonObject, key: string, value: Json): void {
-    const { size } = object;
-    object.set(key, value);
-    if (object.size === size) noteRepeatedKey(object, key);
+  /** The value of a member that `reader` follows; null for one that it does not want. */
+  #member(reader: MemberReader, key: string, wanted: boolean): Json {
+    const scanner = this.#scanner;
+    if (!wanted) {
+      if (reader.lenient) this.#passOver();
+      else this.#value(false);
+      return null;
+    }
+    const first = scanner.peek();
+    const start = scanner.at;
+    if (first === OPEN_BRACE) reader.opens?.(start, new Map());
+    else if (first === OPEN_BRACKET) reader.opens?.(start, []);
+    const itemEnds: number[] = [];
+    const value = first === OPEN_BRACKET ? this.#array(true, itemEnds) : this.#value(true);
+    reader.read({ key, value, start, end: scanner.at, itemEnds });
+    return value;
+  }
+
+  /** Passes over a value. Arrays and objects in it are no further calls: they may be nested as deep as they like. */
+  #passOver(): void {
+    const scanner = this.#scanner;
+    const open: number[] = [];
+    do {
+      const byte = scanner.peek();
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        scanner.at++;
+        open.push(byte);
+        if (!this.#closes(open)) {
+          this.#passKey(open);
+          continue;
+        }
+      } else if (byte === QUOTE) scanner.string(false, true);
+      else if (byte === MINUS || (byte >= ZERO && byte <= NINE)) scanner.number(true);
+      else this.#value(false);
+      while (open.length > 0) {
+        if (this.#closes(open)) continue;
+        if (scanner.peek() !== COMMA) {
+          throw scanner.peekError(`expected \`,\` or \`${open.at(-1) === OPEN_BRACE ? '}' : ']'}\``);
+        }
+        scanner.at++;
+        this.#passKey(open);
+        break;
+      }
+    } while (open.length > 0);
+  }
+
+  /** Whether the innermost array or object ends here; then it is passed. */
+  #closes(open: number[]): boolean {
+    const byte = this.#scanner.peek();
+    const inObject = open.at(-1) === OPEN_BRACE;
+    if (byte === END) throw this.#scanner.peekError(`EOF while parsing ${inObject ? 'an object' : 'a list'}`);
+    if (byte !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET)) return false;
+    this.#scanner.at++;
+    open.pop();
+    return true;
+  }
+
+  #passKey(open: readonly number[]): void {
+    if (open.at(-1) !== OPEN_BRACE) return;
+    const scanner = this.#scanner;
+    const ended = 'EOF while parsing an object';
+    let byte = scanner.peek();
+    if (byte !== QUOTE) throw scanner.peekError(byte === END ? ended : 'key must be a string');
+    scanner.string(false, true);
+    byte = scanner.peek();
+    if (byte !== COLON) throw scanner.peekError(byte === END ? ended : 'expected `:`');
+    scanner.at++;
   }
 
   #enter(): void {

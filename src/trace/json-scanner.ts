@@ -46,10 +46,12 @@ export class JsonScanner {
   readonly #ascii: boolean;
   readonly #utf8: boolean;
   readonly #special = /["\\\u0000-\u001f]/g;
-  /** The position of the next byte. */
-  at = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** @param at the position of the next byte. */
+  constructor(
+    bytes: Uint8Array,
+    public at = 0,
+  ) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#text = this.#bytes.toString('latin1');
     this.#utf8 = isUtf8(bytes);
@@ -75,8 +77,9 @@ export class JsonScanner {
    * Reads the string whose quote is next.
    *
    * @param build whether it is wanted; otherwise it is only checked.
+   * @param passing whether serde_json passes over it: it does not look at the characters that escapes stand for.
    */
-  string(build: boolean): string {
+  string(build: boolean, passing = false): string {
     const start = ++this.at;
     const text = this.#text;
     let escaped = false;
@@ -94,12 +97,14 @@ export class JsonScanner {
       }
       if (code === END) throw this.#error('EOF while parsing a string', text.length);
       if (code !== BACKSLASH) {
-        throw this.#error('control character (\\u0000-\\u001F) found while parsing a string', i + 1);
+        const what = 'control character (\\u0000-\\u001F) found while parsing a string';
+        throw this.#error(what, passing ? i : i + 1);
       }
       escaped = true;
-      i = this.#escape(i + 1);
+      i = this.#escape(i + 1, passing);
       short = i + SHORT_STRING;
     }
+    if (passing) return '';
     const end = this.at - 1;
     if (!this.#utf8 && !isUtf8(this.#bytes.subarray(start, end))) {
       throw this.#error('invalid unicode code point', this.at);
@@ -111,22 +116,22 @@ export class JsonScanner {
     return this.#bytes.toString('utf8', start, end);
   }
 
-  /** Reads the number whose sign or first digit is next. */
-  number(): JsonNumber {
+  /**
+   * Reads the number whose sign or first digit is next.
+   *
+   * @param passing whether serde_json passes over it: then it takes an early end for a wrong digit.
+   */
+  number(passing = false): JsonNumber {
     const text = this.#text;
     const start = this.at;
     let i = text.charCodeAt(start) === MINUS ? start + 1 : start;
-    let code = this.#digit(i);
+    let code = this.#digit(i, passing);
     const zero = code === ZERO;
     do code = this.#code(++i);
     while (!zero && code >= ZERO && code <= NINE);
     if (zero && code >= ZERO && code <= NINE) throw this.#error('invalid number', i + 1);
     if (code === DOT) {
-      code = this.#code(++i);
-      if (code < ZERO || code > NINE) {
-        if (code === END) throw this.#error('EOF while parsing a value', i);
-        throw this.#error('invalid number', i + 1);
-      }
+      code = this.#digit(++i, passing);
       while (code >= ZERO && code <= NINE) code = this.#code(++i);
     }
     let exponent = '';
@@ -135,7 +140,7 @@ export class JsonScanner {
       const sign = text.charAt(i + 1);
       i += sign === '+' || sign === '-' ? 2 : 1;
       const digits = i;
-      this.#digit(i);
+      this.#digit(i, passing);
       do code = this.#code(++i);
       while (code >= ZERO && code <= NINE);
       exponent = `e${sign === '-' ? '-' : '+'}${text.slice(digits, i)}`;
@@ -157,7 +162,7 @@ export class JsonScanner {
   }
 
   /** Checks the escape whose letter is at `at`; returns the position after it. */
-  #escape(at: number): number {
+  #escape(at: number, passing: boolean): number {
     const text = this.#text;
     if (at >= text.length) throw this.#error('EOF while parsing a string', text.length);
     const letter = text.charAt(at);
@@ -167,6 +172,7 @@ export class JsonScanner {
     }
     const first = this.#hex(at + 1);
     const next = at + 5;
+    if (passing) return next;
     if (first >= 0xdc00 && first <= 0xdfff) throw this.#error('lone leading surrogate in hex escape', next);
     if (first < 0xd800 || first > 0xdbff) return next;
     for (let i = 0; i < 2; i++) {
@@ -187,9 +193,9 @@ export class JsonScanner {
     return Number.parseInt(digits, 16);
   }
 
-  #digit(at: number): number {
+  #digit(at: number, passing: boolean): number {
     const code = this.#code(at);
-    if (code === END) throw this.#error('EOF while parsing a value', at);
+    if (code === END) throw this.#error(passing ? 'invalid number' : 'EOF while parsing a value', at);
     if (code < ZERO || code > NINE) throw this.#error('invalid number', at + 1);
     return code;
   }

@@ -1,22 +1,46 @@
 // JSON text straight into a type, as the reference reads it: the first fault in the order of the text decides,
 // with its position. Types are typed-json.ts, syntax is json-parser.ts.
 
-import { type JsonMember, parseJsonMembers } from './json-parser.js';
+import { type JsonMember, type MemberReader, readJsonMembers } from './json-parser.js';
 import { JsonSyntaxError, jsonPosition } from './json-scanner.js';
 import type { Json } from './json-value.js';
-import { type Decode, mayBeMissing, mismatch, type Shape, TypeMismatch, text } from './typed-json.js';
+import {
+  type Decode,
+  mayBeMissing,
+  mismatch,
+  repeated,
+  type Shape,
+  TypeMismatch,
+  text,
+  WrongType,
+} from './typed-json.js';
 
 const WHITE_SPACE: readonly number[] = [9, 10, 13, 32];
-const OPEN_BRACKET = 91;
 const CLOSE_BRACKET = 93;
 const CLOSE_BRACE = 125;
 
 /** A text that is no JSON, or JSON of another type; `message` ends in ` at line L column C`. */
-export class JsonTextError extends Error {}
+export class JsonTextError extends Error {
+  constructor(
+    message: string,
+    /** Whether a member is wrong, rather than the text or what is missing in it. */
+    readonly ofMember = false,
+  ) {
+    super(message);
+  }
+}
+
+export type Place = Pick<JsonMember, 'value' | 'start' | 'end'>;
 
 export interface TextRules {
   /** Where a fault in the value of a member is noticed; by default what serde_json does with a string. */
-  faultAt?: (member: JsonMember, error: TypeMismatch) => number;
+  faultAt?: (key: string, place: Place) => number;
+  /** Told where an array or object that is a member starts. */
+  onOpen?: (key: string, start: number) => void;
+  /** Whether other members are only passed over, as the reference does with a type of its own. */
+  lenient?: boolean;
+  /** Where the text starts. */
+  start?: number;
 }
 
 /**
@@ -29,44 +53,62 @@ export function decodeText<T extends object>(
   bytes: Uint8Array,
   what: string,
   shape: Shape<T>,
-  { faultAt = faultEnd }: TextRules = {},
+  { faultAt = (_, place) => faultEnd(place), onOpen, lenient = true, start: from = 0 }: TextRules = {},
 ): T {
-  const fail = (fault: string, at: number) =>
-    new JsonTextError(`${fault} at ${jsonPosition(bytes, Math.min(at, bytes.length))}`);
+  const fail = (fault: string, at: number, ofMember = false) =>
+    new JsonTextError(`${fault} at ${jsonPosition(bytes, Math.min(at, bytes.length))}`, ofMember);
   const names = Object.keys(shape);
   const decoders: Readonly<Record<string, Decode<unknown>>> = { ...shape };
   const found: Record<string, unknown> = {};
-  const read = (member: JsonMember) => {
-    const decode = Object.hasOwn(decoders, member.key) ? decoders[member.key] : undefined;
-    if (decode === undefined) return;
-    if (Object.hasOwn(found, member.key)) {
-      throw fail(`duplicate field \`${member.key}\``, afterObject(bytes, member.keyEnd));
-    }
+  let elements = 0;
+  let name = '';
+  /** The array or object that is being read, empty. */
+  let open: Place | undefined;
+  const isWrongType = (empty: Json) => {
     try {
-      found[member.key] = decode(member.value, member.key, 'text');
+      decoders[name]?.(empty, name, 'text');
     } catch (error) {
-      if (!(error instanceof TypeMismatch)) throw error;
-      throw fail(error.message, faultAt(member, error));
+      return error instanceof WrongType;
     }
+    return false;
   };
-  const { value, members, end, error } = parse(bytes);
-  if (bytes[afterSpace(bytes, 0)] === OPEN_BRACKET) {
-    for (const [index, key] of names.entries()) {
-      const element = members[index];
-      if (element !== undefined) read({ ...element, key });
-    }
-    const last = members[names.length - 1];
-    if (last !== undefined && members.length > names.length) {
-      const comma = afterSpace(bytes, last.end);
-      throw fail('trailing characters', afterSpace(bytes, comma + 1) + 1);
-    }
-  } else {
-    for (const member of members) read(member);
+  const reader: MemberReader = {
+    lenient,
+    wants(key, at) {
+      const next = key ?? names[elements++];
+      if (next === undefined) throw fail('trailing characters', at + 1);
+      name = next;
+      if (!Object.hasOwn(decoders, name)) return false;
+      if (!Object.hasOwn(found, name)) return true;
+      throw fail(repeated(name).message, afterObject(bytes, at), true);
+    },
+    opens(start, empty) {
+      open = { value: empty, start, end: start };
+      onOpen?.(name, start);
+    },
+    read(member) {
+      open = undefined;
+      try {
+        found[name] = decoders[name]?.(member.value, name, 'text');
+      } catch (error) {
+        if (!(error instanceof TypeMismatch)) throw error;
+        throw fail(error.message, faultAt(name, member), true);
+      }
+    },
+  };
+  let value: Json;
+  let end: number;
+  try {
+    ({ value, end } = readJsonMembers(bytes, reader, from));
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    // The reference does not read on into an array or object that cannot be right.
+    if (open !== undefined && isWrongType(open.value)) reader.read({ ...open, key: name, itemEnds: [] });
+    throw new JsonTextError(error.message);
   }
-  if (error !== undefined) throw new JsonTextError(error.message);
   if (Array.isArray(value)) {
     const index = names.findIndex(
-      (name, at) => at >= value.length && !mayBeMissing.has(decoders[name] ?? text),
+      (key, at) => at >= value.length && !mayBeMissing.has(decoders[key] ?? text),
     );
     const count = names.length === 1 ? '1 element' : `${names.length} elements`;
     if (index !== -1) throw fail(`invalid length ${index}, expected ${what} with ${count}`, end);
@@ -74,9 +116,9 @@ export function decodeText<T extends object>(
     throw fail(mismatch(value, '', what, 'text').message, end);
   }
   const result: Record<string, unknown> = {};
-  for (const name of names) {
+  for (const key of names) {
     try {
-      result[name] = Object.hasOwn(found, name) ? found[name] : decoders[name]?.(undefined, name, 'text');
+      result[key] = Object.hasOwn(found, key) ? found[key] : decoders[key]?.(undefined, key, 'text');
     } catch (error) {
       if (!(error instanceof TypeMismatch)) throw error;
       throw fail(error.message, end);
@@ -84,24 +126,6 @@ export function decodeText<T extends object>(
   }
   // Every key of T was decoded by the decoder of its type.
   return result as T;
-}
-
-interface Parsed {
-  value: Json;
-  members: JsonMember[];
-  end: number;
-  error?: JsonSyntaxError;
-}
-
-/** Parses the text. A fault of the syntax is given back with the members before it: those are looked at first. */
-function parse(bytes: Uint8Array): Parsed {
-  const members: JsonMember[] = [];
-  try {
-    return parseJsonMembers(bytes, members);
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error;
-    return { value: null, members, end: bytes.length, error };
-  }
 }
 
 /** Where the reference is once it has given up on an object after `end`: past white space and the closing brace. */
@@ -117,6 +141,6 @@ function afterSpace(bytes: Uint8Array, at: number): number {
 }
 
 /** The reference does not read on into an array or object that cannot be right. */
-export function faultEnd({ value, start, end }: Pick<JsonMember, 'value' | 'start' | 'end'>): number {
+export function faultEnd({ value, start, end }: Place): number {
   return Array.isArray(value) || value instanceof Map ? start : end;
 }

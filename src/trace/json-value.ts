@@ -12,19 +12,16 @@ export type Json = null | boolean | string | JsonNumber | Json[] | JsonObject;
 /** An integer of JSON: a bigint where a number would round it. */
 export type Integer = number | bigint;
 
-/** Objects in whose text keys were repeated, with those keys. */
-const repeatedKeys = new WeakMap<JsonObject, Set<string>>();
+/** Objects in whose text keys are repeated, with all members as they are written. */
+const repeats = new WeakMap<JsonObject, [string, Json][]>();
 
-export function noteRepeatedKey(object: JsonObject, key: string): void {
-  const keys = repeatedKeys.get(object);
-  if (keys === undefined) repeatedKeys.set(object, new Set([key]));
-  else keys.add(key);
+export function noteRepeats(object: JsonObject, written: [string, Json][]): void {
+  repeats.set(object, written);
 }
 
-/** The first of `keys` that the text of the object repeats. */
-export function repeatedKey(object: JsonObject, keys: readonly string[]): string | undefined {
-  const repeated = repeatedKeys.get(object);
-  return repeated === undefined ? undefined : keys.find((key) => repeated.has(key));
+/** The members of an object, with those that its text repeats when that was noted. */
+export function writtenMembers(object: JsonObject): [string, Json][] {
+  return repeats.get(object) ?? [...object];
 }
 
 /** The member `key` of an object; undefined when `value` is no object or has no such member. */

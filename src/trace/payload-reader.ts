@@ -1,7 +1,7 @@
 // Reads payloads: their JSON, each parsed once per event. Where the files are is payload-files.ts.
 
 import { isUtf8 } from 'node:buffer';
-import { parseJson } from './json-parser.js';
+import { checkJson, parseJson } from './json-parser.js';
 import { JsonSyntaxError } from './json-scanner.js';
 import type { Json } from './json-value.js';
 import { PayloadFiles } from './payload-files.js';
@@ -81,7 +81,7 @@ export class PayloadReader {
 
 function syntaxFault(bytes: Uint8Array): string {
   try {
-    parseJson(bytes);
+    checkJson(bytes);
   } catch (error) {
     if (error instanceof JsonSyntaxError) return error.message;
   }

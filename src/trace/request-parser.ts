@@ -59,7 +59,7 @@ export class RequestParser {
       this.#remember(conversation, bytes, short);
       return objectOf(short);
     }
-    const { value, members } = parseJsonMembers(bytes, [], MEMBERS);
+    const { value, members } = parseJsonMembers(bytes, MEMBERS);
     const whole = requestOf(members);
     if (whole !== undefined) this.#remember(conversation, bytes, whole);
     return value;
@@ -126,7 +126,7 @@ function parseRest(bytes: Uint8Array, { known, items, stop }: Shared): Request |
 
 function tryMembers(bytes: Uint8Array): JsonMember[] | undefined {
   try {
-    return parseJsonMembers(bytes, [], MEMBERS).members;
+    return parseJsonMembers(bytes, MEMBERS).members;
   } catch (error) {
     if (error instanceof JsonSyntaxError) return undefined;
     throw error;

@@ -1,11 +1,14 @@
 // Turns JSON values into the types that the bundle format prescribes, with the words of the reference when
 // a value has another type. Positions are json-text.ts, or the caller's.
 
-import { asInteger, type Integer, type Json, JsonNumber, repeatedKey } from './json-value.js';
+import { asInteger, type Integer, type Json, JsonNumber, writtenMembers } from './json-value.js';
 import { floatText, isWhole, wideType, writtenFloat } from './number-kind.js';
 
 /** A value of the wrong type, a missing member or an unknown variant; the message has no position. */
 export class TypeMismatch extends Error {}
+
+/** A value of the wrong type, whatever is in it. */
+export class WrongType extends TypeMismatch {}
 
 /**
  * Where the reference has a value from, which decides how it describes one that is wrong: straight from JSON text,
@@ -38,7 +41,9 @@ const integer =
     if (source === 'value') throw new TypeMismatch('invalid number');
     if (isWhole(value)) throw new TypeMismatch(`invalid value: integer \`${value.text}\`, expected ${type}`);
     if (source !== 'text') throw mismatch(value, name, type, source);
-    throw new TypeMismatch(`invalid type: ${float(writtenFloat(Number(value.text)))}, expected ${type}`);
+    const nearest = Number(value.text);
+    if (!Number.isFinite(nearest)) throw new TypeMismatch('number out of range');
+    throw new TypeMismatch(`invalid type: ${float(writtenFloat(nearest))}, expected ${type}`);
   };
 
 export const u32 = integer('u32', 0n, 0xffff_ffffn);
@@ -123,13 +128,13 @@ export const struct =
     if (Array.isArray(value)) return elements(value, what, shape, source) as T;
     const entries = entriesOf(value, source);
     if (entries === undefined) throw mismatch(value, name, what, source);
-    return members(entries, value, shape, source) as T;
+    return members(entries, shape, source) as T;
   };
 
 type Decoders = Readonly<Record<string, Decode<unknown>>>;
 
 /** The word that says which variant an object is. */
-const identifier =
+export const identifier =
   <T extends string>(names: readonly T[]): Decode<T> =>
   (value, name, source) => {
     if (typeof value === 'string') return named(names, value);
@@ -173,13 +178,12 @@ export const tagged =
     let type: string | undefined;
     const aside: [string, Json][] = [];
     for (const [key, inside] of entries) {
-      if (key === 'type') type = identifier(names)(inside, key, source);
-      else aside.push([key, setAside(inside, source)]);
+      if (key !== 'type') aside.push([key, setAside(inside, source)]);
+      else if (type === undefined) type = identifier(names)(inside, key, source);
+      else throw repeated(key);
     }
     if (type === undefined) throw missing('type');
-    const twice = inner === 'tagged text' && value instanceof Map ? repeatedKey(value, ['type']) : undefined;
-    if (twice !== undefined) throw repeated(twice);
-    return { type, ...members(aside, value, shapeOf(type), inner) } as T;
+    return { type, ...members(aside, shapeOf(type), inner) } as T;
   };
 
 /** An object whose `type` is one of the words `names`, none of which has content. */
@@ -200,7 +204,7 @@ export const adjacentlyTagged =
     const entries = entriesOf(value, source);
     if (entries === undefined) throw mismatch(value, name, expected, source);
     const shape = { type: variant(names), value: optional(anyJson) };
-    const { type, value: content } = members(entries, value, shape, source) as { type: T; value: Json };
+    const { type, value: content } = members(entries, shape, source) as { type: T; value: Json };
     nothingUnder(type, content, source);
     return { type };
 
@@ -212,7 +216,7 @@ export const adjacentlyTagged =
 
 /** The members of an object. Among those of a tagged value, an odd number is an object to the reference. */
 function entriesOf(value: Json | undefined, source: Source | undefined): [string, Json][] | undefined {
-  if (value instanceof Map) return [...value];
+  if (value instanceof Map) return writtenMembers(value);
   const odd =
     value instanceof JsonNumber && source?.startsWith('tagged') && unexpected(value, source) === 'map';
   return odd ? [[NUMBER_KEY, value.text]] : undefined;
@@ -224,17 +228,14 @@ const NUMBER_KEY = '$serde_json::private::Number';
 /** The first bad member in the order of the text decides the message. */
 function members(
   entries: readonly [string, Json][],
-  object: Json | undefined,
   decoders: Decoders,
   source: Source | undefined,
 ): Record<string, unknown> {
   const found = new Map<string, unknown>();
   for (const [key, value] of entries) {
-    if (Object.hasOwn(decoders, key)) found.set(key, decoders[key]?.(value, key, source));
-  }
-  if (source === 'tagged text' && object instanceof Map) {
-    const key = repeatedKey(object, Object.keys(decoders));
-    if (key !== undefined) throw repeated(key);
+    if (!Object.hasOwn(decoders, key)) continue;
+    if (found.has(key)) throw repeated(key);
+    found.set(key, decoders[key]?.(value, key, source));
   }
   const result: Record<string, unknown> = {};
   for (const [key, decode] of Object.entries(decoders)) {
@@ -284,14 +285,14 @@ export function mismatch(
   source: Source = 'value',
 ): TypeMismatch {
   if (value === undefined) return missing(name);
-  return new TypeMismatch(`invalid type: ${unexpected(value, source)}, expected ${expected}`);
+  return new WrongType(`invalid type: ${unexpected(value, source)}, expected ${expected}`);
 }
 
 function missing(name: string): TypeMismatch {
   return new TypeMismatch(`missing field \`${name}\``);
 }
 
-function repeated(name: string): TypeMismatch {
+export function repeated(name: string): TypeMismatch {
   return new TypeMismatch(`duplicate field \`${name}\``);
 }
 

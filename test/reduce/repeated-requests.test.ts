@@ -31,7 +31,7 @@ async function outcome(): Promise<{ state: string; anomalies: unknown }> {
 async function outcomeOfWhole(): Promise<unknown> {
   const members = new Set(['input', 'previous_response_id']);
   const parse = vi.spyOn(RequestParser.prototype, 'parse');
-  parse.mockImplementation((_, bytes) => parseJsonMembers(bytes, [], members).value);
+  parse.mockImplementation((_, bytes) => parseJsonMembers(bytes, members).value);
   return outcome().finally(() => parse.mockRestore());
 }
 

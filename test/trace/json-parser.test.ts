@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MAX_JSON_DEPTH, parseJson, parseJsonMembers } from '../../src/trace/json-parser.js';
+import { checkJson, MAX_JSON_DEPTH, parseJson, parseJsonMembers } from '../../src/trace/json-parser.js';
 import { JsonSyntaxError } from '../../src/trace/json-scanner.js';
 import {
   asInteger,
@@ -16,9 +16,9 @@ import {
   sortedJson,
 } from '../../src/trace/json-value.js';
 
-function fault(text: string | Buffer): string {
+function fault(text: string | Buffer, read: (bytes: Buffer) => unknown = parseJson): string {
   try {
-    parseJson(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+    read(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
   } catch (error) {
     if (error instanceof JsonSyntaxError) return error.message;
     throw error;
@@ -78,6 +78,24 @@ test('nests as deep as the limit and no deeper', () => {
   expect(fault(nested(MAX_JSON_DEPTH + 1))).toMatch(/recursion limit/);
 });
 
+describe('where nobody asks for what is in a text', () => {
+  test.each([
+    ['["\\ud800","\\udc00x"]', 'none'],
+    [`${'['.repeat(1000)}${']'.repeat(1000)}`, 'none'],
+    ['{"a":[1,{"b":null}],"c":{}}', 'none'],
+    ['"a\x01b"', 'control character (\\u0000-\\u001F) found while parsing a string at line 1 column 2'],
+    ['[1,]', 'expected value at line 1 column 4'],
+    ['{"a":1,}', 'key must be a string at line 1 column 8'],
+    ['{"a":1,', 'EOF while parsing an object at line 1 column 7'],
+    ['[1,', 'EOF while parsing a value at line 1 column 3'],
+    ['[1', 'EOF while parsing a list at line 1 column 2'],
+    ['{"a":[1}', 'expected `,` or `]` at line 1 column 8'],
+    ['-', 'invalid number at line 1 column 1'],
+    ['"\\u12', 'EOF while parsing a string at line 1 column 5'],
+    ['[]]', 'trailing characters at line 1 column 3'],
+  ])('%j: %s', (text, message) => expect(fault(text, checkJson)).toBe(message));
+});
+
 describe('keeps', () => {
   const compact = (text: string) => compactJson(parseJson(Buffer.from(text)));
 
@@ -102,7 +120,7 @@ describe('keeps', () => {
 
   test('only the members that are asked for, and checks the others', () => {
     const keep = new Set(['input']);
-    const parse = (text: string) => parseJsonMembers(Buffer.from(text), [], keep).value;
+    const parse = (text: string) => parseJsonMembers(Buffer.from(text), keep).value;
     expect(parse('{"tools":[{"a":1}],"input":[1]}')).toEqual(new Map([['input', [new JsonNumber('1')]]]));
     expect(() => parse('{"tools":["\\ud800"],"input":[1]}')).toThrow(/hex escape/);
   });
