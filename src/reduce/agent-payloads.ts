@@ -1,9 +1,7 @@
 // What Codex records when one agent acts on another: the shapes of those payloads, for both generations of
 // its multi-agent tools, and of the messages that arrive.
 
-import { parseJson } from '../trace/json-parser.js';
-import { JsonSyntaxError } from '../trace/json-scanner.js';
-import { decodeText } from '../trace/json-text.js';
+import { decodeText, JsonTextError } from '../trace/json-text.js';
 import { type Json, member } from '../trace/json-value.js';
 import {
   boolean,
@@ -135,14 +133,14 @@ export interface Delivery {
   message: string;
 }
 
-const communicationShape = struct('struct InterAgentCommunication', {
+const communicationMembers = {
   author: agentPath,
   recipient: agentPath,
   other_recipients: defaulted(list(agentPath), []),
   content: text,
   encrypted_content: optional(text),
   trigger_turn: boolean,
-});
+};
 
 /** The delivery that an item is: a message between agents, or the older form, JSON in an assistant's message. */
 export function deliveryOf(item: ConversationItem): Delivery | undefined {
@@ -157,13 +155,14 @@ export function deliveryOf(item: ConversationItem): Delivery | undefined {
   }
   if (second !== undefined || first.type !== 'text' || !/^\s*\{/.test(first.text)) return undefined;
   try {
-    const { author, recipient, content, encrypted_content } = communicationShape(
-      parseJson(Buffer.from(first.text)),
-      '',
+    const { author, recipient, content, encrypted_content } = decodeText(
+      Buffer.from(first.text),
+      'struct InterAgentCommunication',
+      communicationMembers,
     );
     return { author, recipient, message: encrypted_content ?? content };
   } catch (error) {
-    if (error instanceof TypeMismatch || error instanceof JsonSyntaxError) return undefined;
+    if (error instanceof JsonTextError) return undefined;
     throw error;
   }
 }

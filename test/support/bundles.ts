@@ -35,6 +35,7 @@ export const bundleSets = [
   'damaged',
   'typed',
   'numbers',
+  'deliveries',
   'passthrough',
   'schema-1-recorded',
   'schema-1-composed',
