@@ -4,6 +4,7 @@
 
 import { END, JsonScanner, MINUS, NINE, QUOTE, ZERO } from './json-scanner.js';
 import { type Json, type JsonObject, noteRepeats } from './json-value.js';
+import { mismatch, NUMBER_KEY } from './typed-json.js';
 
 /** Arrays and objects may be nested this deep; serde_json stops at the same depth. */
 export const MAX_JSON_DEPTH = 127;
@@ -84,6 +85,14 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
+type StandIn = 'string containing a number' | 'raw value';
+
+/** As the first key of an object these make serde_json take what is under them for the whole. */
+const STAND_INS: ReadonlyMap<string, StandIn> = new Map([
+  [NUMBER_KEY, 'string containing a number'],
+  ['$serde_json::private::RawValue', 'raw value'],
+]);
+
 class Parser {
   readonly #scanner: JsonScanner;
   #depth = 0;
@@ -92,7 +101,8 @@ class Parser {
   constructor(
     bytes: Uint8Array,
     start = 0,
-    private readonly repeats = false,
+    /** Whether members are kept as they are written, for a type that tells them apart itself. */
+    private readonly asWritten = false,
   ) {
     this.#scanner = new JsonScanner(bytes, start);
   }
@@ -166,7 +176,7 @@ class Parser {
     return items;
   }
 
-  #object(build: boolean, reader?: MemberReader): JsonObject {
+  #object(build: boolean, reader?: MemberReader): Json {
     const scanner = this.#scanner;
     this.#enter();
     const object: JsonObject = new Map();
@@ -183,15 +193,14 @@ class Parser {
         if (byte === END) throw scanner.peekError('EOF while parsing a value');
       }
       if (byte !== QUOTE) throw scanner.peekError('key must be a string');
-      const key = scanner.string(build);
+      const key = scanner.string(build || first);
+      const standsFor = first && !this.asWritten ? STAND_INS.get(key) : undefined;
+      if (standsFor !== undefined) return this.#standIn(standsFor);
       const wanted = reader === undefined ? build : reader.wants(key, scanner.at);
-      byte = scanner.peek();
-      if (byte === END) throw scanner.peekError('EOF while parsing an object');
-      if (byte !== COLON) throw scanner.peekError('expected `:`');
-      scanner.at++;
+      this.#colon();
       const value = reader === undefined ? this.#value(build) : this.#member(reader, key, wanted);
       if (!wanted) continue;
-      if (this.repeats && (written !== undefined || object.has(key))) {
+      if (this.asWritten && (written !== undefined || object.has(key))) {
         written ??= [...object];
         written.push([key, value]);
       }
@@ -262,13 +271,43 @@ class Parser {
   #passKey(open: readonly number[]): void {
     if (open.at(-1) !== OPEN_BRACE) return;
     const scanner = this.#scanner;
-    const ended = 'EOF while parsing an object';
-    let byte = scanner.peek();
-    if (byte !== QUOTE) throw scanner.peekError(byte === END ? ended : 'key must be a string');
+    const byte = scanner.peek();
+    if (byte === END) throw scanner.peekError('EOF while parsing an object');
+    if (byte !== QUOTE) throw scanner.peekError('key must be a string');
     scanner.string(false, true);
+    this.#colon();
+  }
+
+  #colon(): void {
+    const byte = this.#scanner.peek();
+    if (byte === END) throw this.#scanner.peekError('EOF while parsing an object');
+    if (byte !== COLON) throw this.#scanner.peekError('expected `:`');
+    this.#scanner.at++;
+  }
+
+  /** The rest of an object with a key of serde_json's own: the value that the text under it stands for. */
+  #standIn(expected: StandIn): Json {
+    const scanner = this.#scanner;
+    this.#colon();
+    let byte = scanner.peek();
+    if (byte !== QUOTE) throw this.#noText(byte, expected);
+    const text = Buffer.from(scanner.string(true));
+    const value = expected === 'raw value' ? parseJson(text) : new JsonScanner(text).wholeNumber();
     byte = scanner.peek();
-    if (byte !== COLON) throw scanner.peekError(byte === END ? ended : 'expected `:`');
-    scanner.at++;
+    if (byte === END) throw scanner.peekError('EOF while parsing an object');
+    if (byte !== CLOSE_BRACE) throw scanner.peekError(`trailing ${byte === COMMA ? 'comma' : 'characters'}`);
+    this.#leave();
+    return value;
+  }
+
+  #noText(byte: number, expected: StandIn): Error {
+    let value: Json = null;
+    if (byte === OPEN_BRACE) value = new Map();
+    else if (byte === OPEN_BRACKET) value = [];
+    else value = this.#value(true);
+    // The reference has looked at the byte behind a number and at the first one of an array or object.
+    const seen = typeof value === 'object' && value !== null ? 1 : 0;
+    return this.#scanner.errorHere(mismatch(value, '', expected, 'text').message, seen);
   }
 
   #enter(): void {

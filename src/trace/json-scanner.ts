@@ -150,6 +150,16 @@ export class JsonScanner {
     return new JsonNumber(written === '-0' ? '0' : written);
   }
 
+  /** Reads a text that is one number and nothing else. */
+  wholeNumber(): JsonNumber {
+    const code = this.#code(0);
+    if (code === END) throw this.#error('EOF while parsing a value', 0);
+    if (code !== MINUS && (code < ZERO || code > NINE)) throw this.#error('invalid number', 1);
+    const number = this.number();
+    if (this.#code(this.at) !== END) throw this.#error('invalid number', this.at + 1);
+    return number;
+  }
+
   /** Reads `word`, whose first letter is next, and gives `value`. */
   word<T>(word: string, value: T): T {
     for (let i = 1; i < word.length; i++) {
@@ -204,9 +214,14 @@ export class JsonScanner {
     return at < this.#text.length ? this.#text.charCodeAt(at) : END;
   }
 
+  /** An error at the cursor, or `seen` bytes further. */
+  errorHere(what: string, seen: number): JsonSyntaxError {
+    return this.#error(what, Math.min(this.at + seen, this.#text.length));
+  }
+
   /** An error at the byte that `peek` has found. */
   peekError(what: string): JsonSyntaxError {
-    return this.#error(what, Math.min(this.at + 1, this.#text.length));
+    return this.errorHere(what, 1);
   }
 
   #error(what: string, index: number): JsonSyntaxError {

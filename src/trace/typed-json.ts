@@ -223,7 +223,7 @@ function entriesOf(value: Json | undefined, source: Source | undefined): [string
 }
 
 /** The key under which serde_json hands on a number that it keeps as text. */
-const NUMBER_KEY = '$serde_json::private::Number';
+export const NUMBER_KEY = '$serde_json::private::Number';
 
 /** The first bad member in the order of the text decides the message. */
 function members(

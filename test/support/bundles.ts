@@ -36,6 +36,7 @@ export const bundleSets = [
   'typed',
   'numbers',
   'deliveries',
+  'stand-ins',
   'passthrough',
   'schema-1-recorded',
   'schema-1-composed',
