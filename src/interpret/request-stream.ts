@@ -96,6 +96,11 @@ export class RequestStream extends Direction {
     this.http1.upgrade();
   }
 
+  /** The connection is one to somebody else from here on. */
+  tunnelled(): void {
+    this.http1.tunnel();
+  }
+
   openSocket(observer: SocketObserver, head: ResponseHead): void {
     this.decodeSocket(observer, 'client', webSocketParameters(head.headers).client);
   }
@@ -171,6 +176,7 @@ export class RequestStream extends Direction {
       },
       lost: (reason) => this.lost(reason),
       upgraded: () => {},
+      tunnelled: () => {},
     };
   }
 

@@ -142,6 +142,7 @@ export class ResponseStream extends Direction {
         this.lost(reason);
       },
       upgraded: (rest) => this.#upgraded(rest),
+      tunnelled: () => this.#partner?.tunnelled(),
     };
   }
 

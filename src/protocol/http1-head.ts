@@ -28,6 +28,8 @@ export type Framing =
   | { kind: 'until-close' }
   /** After the head the connection speaks another protocol. */
   | { kind: 'upgrade' }
+  /** After the head it is one to somebody else: CONNECT. */
+  | { kind: 'tunnel' }
   /** Informational (1xx): the real response follows. */
   | { kind: 'interim' }
   | { kind: 'invalid' };
@@ -116,7 +118,7 @@ export function responseFraming(head: ResponseHead, method: string | undefined):
   const { status } = head;
   if (status === 101) return { kind: 'upgrade' };
   if (status < 200) return { kind: 'interim' };
-  if (method === 'CONNECT' && status < 300) return { kind: 'upgrade' };
+  if (method === 'CONNECT' && status < 300) return { kind: 'tunnel' };
   if (method === 'HEAD' || status === 204 || status === 304) return { kind: 'none' };
   return declaredFraming(head.headers) ?? { kind: 'until-close' };
 }

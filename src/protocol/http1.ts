@@ -62,6 +62,8 @@ export interface Http1Handler<Head> {
   lost(reason: LossReason): void;
   /** The connection speaks another protocol from here on; nothing more is decoded. `rest` is what came with the head. */
   upgraded(rest: Uint8Array): void;
+  /** The connection is a tunnel from here on: what is in it is decoded too, when it is HTTP/1.1. */
+  tunnelled(): void;
 }
 
 export type LossReason = 'gap' | 'malformed' | 'over-limit';
@@ -112,9 +114,12 @@ type State =
   | 'trailers'
   | 'open-body'
   | 'lost'
+  | 'tunnel'
   | 'upgraded';
 
+const BETWEEN_MESSAGES: ReadonlySet<State> = new Set(['head', 'lost', 'tunnel', 'upgraded']);
 const LF = 10;
+const TLS_HANDSHAKE = 22;
 /** A start line that is longer than this before it ends is examined when it has ended. */
 const TRIED_BYTES = 256;
 const CHUNK_SIZE = /^([0-9A-Fa-f]{1,13})[ \t]*(?:;.*)?$/;
@@ -150,6 +155,9 @@ export class Http1Decoder<Head> {
         case 'open-body':
           this.#handler.body(at === 0 ? bytes : bytes.subarray(at));
           return;
+        case 'tunnel':
+          this.#enterTunnel(bytes.subarray(at));
+          break;
         case 'lost':
         case 'upgraded':
           return;
@@ -206,6 +214,17 @@ export class Http1Decoder<Head> {
   /** Another protocol has taken over, as the other direction has seen. */
   upgrade(): void {
     this.#state = 'upgraded';
+  }
+
+  /** The server has made the connection a tunnel. */
+  tunnel(): void {
+    this.#state = 'tunnel';
+  }
+
+  /** TLS in it is seen where it is made. */
+  #enterTunnel(first: Uint8Array): void {
+    if (first[0] === TLS_HANDSHAKE) this.#state = 'upgraded';
+    else this.#state = 'head';
   }
 
   #sizedBody(bytes: Uint8Array, at: number): number {
@@ -302,6 +321,11 @@ export class Http1Decoder<Head> {
       case 'upgrade':
         this.#end('whole');
         this.#state = 'upgraded';
+        return;
+      case 'tunnel':
+        this.#end('whole');
+        this.#state = 'tunnel';
+        this.#handler.tunnelled();
     }
   }
 
@@ -353,7 +377,7 @@ export class Http1Decoder<Head> {
   }
 
   #inMessage(): boolean {
-    return this.#state !== 'head' && this.#state !== 'lost' && this.#state !== 'upgraded';
+    return !BETWEEN_MESSAGES.has(this.#state);
   }
 
   /** Only the start of a piece counts: a start line further in could be text inside a body. */

@@ -800,6 +800,22 @@ describe('what is not told', () => {
     ]);
   });
 
+  test('a request through the tunnel of a proxy is told', () => {
+    const { told, result } = interpretOne(
+      capture(
+        ...talk(
+          new Wire(),
+          ['>', 'CONNECT api:80 HTTP/1.1\r\nhost: api:80\r\n\r\n'],
+          ['<', 'HTTP/1.1 200 OK\r\n\r\n'],
+          ['>', request()],
+          ['<', response(created(), done(answer('ok')), completed())],
+        ),
+      ),
+    );
+    expect(told.all('inference_completed')).toHaveLength(1);
+    expect(result.anomalies).toEqual([]);
+  });
+
   test('the rest of a message without lines costs no message that follows', () => {
     const { told, result } = interpretOne(
       capture(

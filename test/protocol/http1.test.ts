@@ -35,6 +35,7 @@ function teller<Head>(nameOf: (head: Head) => string): { told: Told[]; handler: 
       },
       lost: (reason) => told.push(`lost: ${reason}`),
       upgraded: () => told.push('upgraded'),
+      tunnelled: () => told.push('tunnelled'),
     },
   };
 }
@@ -147,9 +148,19 @@ describe('bodies', () => {
       [{ head: '101', body: '', end: 'whole 0' }, 'upgraded'],
     ],
     [
-      'nothing is decoded behind CONNECT',
+      'HTTP goes on in the tunnel of CONNECT',
       () => responsesTo('CONNECT', 'HTTP/1.1 200 OK\r\n\r\n', next),
-      [{ head: '200', body: '', end: 'whole 0' }, 'upgraded'],
+      [{ head: '200', body: '', end: 'whole 0' }, 'tunnelled', { head: '404', body: 'no', end: 'whole 0' }],
+    ],
+    [
+      'TLS in the tunnel of CONNECT is not decoded',
+      () => responsesTo('CONNECT', 'HTTP/1.1 200 OK\r\n\r\n', '\x16\x03\x01\r\n\r\n', next),
+      [{ head: '200', body: '', end: 'whole 0' }, 'tunnelled'],
+    ],
+    [
+      'anything else in the tunnel of CONNECT is told',
+      () => responsesTo('CONNECT', 'HTTP/1.1 200 OK\r\n\r\nSSH-2.0-x\r\n'),
+      [{ head: '200', body: '', end: 'whole 0' }, 'tunnelled', 'lost: malformed'],
     ],
   ])('%s', (_, told, expected) => {
     expect(told()).toEqual(expected);
