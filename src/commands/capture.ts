@@ -174,6 +174,6 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
     `agsight: ${counted(calls.length, 'model request')}${models.length > 0 ? ` to ${models.join(', ')}` : ''}`,
   );
   let complete = evidenceAnomalies.length === 0 && anomalies.every(({ kind }) => harmlessKinds.has(kind));
-  for (const found of bundles) complete = (await reduceBundle(found)).complete && complete;
+  for (const found of bundles) complete = (await reduceBundle(found, { isFresh: true })).complete && complete;
   return complete;
 }

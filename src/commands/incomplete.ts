@@ -5,6 +5,8 @@ import { ExitCode } from '../errors.js';
 /** One note, and the exit code of a result that is incomplete. */
 export async function tellIncomplete(bundle: string): Promise<void> {
   const { note } = await import('../render/notes.js');
-  note(`agsight: ${bundle}: events were lost, or the evidence is damaged or has no end (see agsight verify)`);
+  note(
+    `agsight: ${bundle}: events were lost, or the evidence is damaged, gone or has no end (see agsight verify)`,
+  );
   process.exitCode = ExitCode.incomplete;
 }

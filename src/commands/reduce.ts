@@ -15,6 +15,8 @@ interface Options {
 /** What became of one bundle. */
 interface Outcome {
   bundle: string;
+  /** It was interpreted just now. */
+  isFresh?: boolean;
   result?: Omit<ReduceResult, 'state'>;
   error?: AgsightError;
 }
@@ -74,6 +76,7 @@ async function run(
       const { state: _, ...result } = await reduceBundle(outcome.bundle, {
         output: toStdout ? process.stdout : output,
         strict,
+        isFresh: outcome.isFresh,
         signal,
         onProgress: display?.update,
       });
@@ -114,7 +117,7 @@ async function interpreted(dir: string): Promise<Outcome[]> {
   let remedy = 'see what it holds with agsight verify';
   try {
     const { bundles, anomalies } = await interpretBundle(dir);
-    if (bundles.length > 0) return bundles.map((bundle) => ({ bundle }));
+    if (bundles.length > 0) return bundles.map((bundle) => ({ bundle, isFresh: true }));
     if (anomalies.length > 0) remedy = `see ${join(dir, 'anomalies.json')}`;
   } catch (error) {
     return [{ bundle: dir, error: await failureOf(error) }];
@@ -171,8 +174,8 @@ async function describeFaults(outcomes: readonly Outcome[], strict: boolean, jso
     if (faults !== undefined) {
       process.exitCode ??= ExitCode.incomplete;
       // Threads of one capture have their evidence in common.
-      if (!toldLists.has(faults.file)) note(`agsight: ${bundle}: ${faults.summary} (see ${faults.file})`);
-      toldLists.add(faults.file);
+      if (!toldLists.has(faults.see)) note(`agsight: ${bundle}: ${faults.summary} (see ${faults.see})`);
+      toldLists.add(faults.see);
     }
     const [first, ...more] = result?.anomalies ?? [];
     if (first !== undefined) {

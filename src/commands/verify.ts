@@ -9,7 +9,7 @@ export function verifyCommand(): Command {
     .argument('<bundle>', 'directory that agsight capture wrote')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all there and unchanged, 3 incomplete (lost, torn, no end), 1 altered or unreadable.',
+      '\nWhat agsight made of the evidence is not checked: agsight reduce makes it again where it is not there.\nExit codes: 0 all there and unchanged, 3 incomplete (lost, torn, no end), 1 altered or unreadable.',
     )
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
@@ -24,9 +24,9 @@ export function verifyCommand(): Command {
 }
 
 const VERDICTS: Record<VerifyReport['verdict'], string> = {
-  ok: 'ok: everything is there and unchanged',
-  incomplete: 'incomplete: what is there is unchanged, and something is missing',
-  altered: 'altered: this is not what the capture wrote',
+  ok: 'ok: the evidence is all there and unchanged',
+  incomplete: 'incomplete: what is there of the evidence is unchanged, and something is missing',
+  altered: 'altered: the evidence is not what the capture wrote',
 };
 
 async function describe(report: VerifyReport): Promise<string> {

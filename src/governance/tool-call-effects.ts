@@ -1,6 +1,8 @@
 // What each tool call of a bundle caused, and where no call is known, what each agent did. Holds all of it in memory, as a
 // person wants to read it.
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { AgsightError } from '../errors.js';
 import type { RecordedSource } from '../evidence/event.js';
 import { EffectCollector, type Effects, noEffects, textOrNull } from './effects.js';
@@ -69,6 +71,8 @@ export async function toolCallEffects(bundle: string, { roots = false } = {}): P
     }
   } catch (error) {
     if (runs.length === 0 || !(error instanceof AgsightError) || error.code !== 'no-evidence') throw error;
+    // What agsight captured had evidence once.
+    isSound = !existsSync(join(bundle, 'capture.json'));
   }
   return { runs, calls: owners.calls, roots: owners.roots, recorded, isSound };
 }

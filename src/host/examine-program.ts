@@ -72,6 +72,8 @@ function unreadable(name: string, error: unknown): Omit<ProgramExamination, 'pid
     reason: isOurs ? error.reason : `it cannot be read: ${code}`,
     remedy:
       (isOurs ? error.remedy : undefined) ??
-      (code === 'ENOENT' ? 'check the path' : 'run agsight doctor as root'),
+      (code === 'ENOENT'
+        ? 'check the path'
+        : 'run agsight doctor as root; what runs as root too may be protected'),
   };
 }

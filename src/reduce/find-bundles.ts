@@ -7,7 +7,7 @@ import { MANIFEST_FILE } from '../trace/bundle-reader.js';
 
 /** A capture of several root threads holds one bundle per thread in here. */
 export const ROLLOUTS_DIR = 'rollouts';
-const EVIDENCE_DIR = 'evidence';
+export const EVIDENCE_DIR = 'evidence';
 /** Any of these makes a directory a bundle, be it a damaged one or one that is not interpreted yet. */
 const BUNDLE_MARKS = [MANIFEST_FILE, 'trace.jsonl', EVIDENCE_DIR];
 

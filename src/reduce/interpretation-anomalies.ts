@@ -1,11 +1,14 @@
-// What the interpretation of a capture has listed in anomalies.json: damage of the evidence, of which the trace
-// that was made of it shows nothing. Owns the reading of these entries; a reduction writes its own beside them.
+// What is wrong with the evidence of a capture, of which the trace that was made of it shows nothing: what its interpretation
+// has listed in anomalies.json, or what has come over it since. Owns the reading of these entries; a reduction writes its own
+// beside them.
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { AgsightError } from '../errors.js';
 import { harmlessKinds } from '../interpret/anomalies.js';
 import { counted } from '../render/counted.js';
-import { ROLLOUTS_DIR } from './find-bundles.js';
+import { EVIDENCE_DIR, ROLLOUTS_DIR } from './find-bundles.js';
 
 export const ANOMALIES_FILE = 'anomalies.json';
 
@@ -16,8 +19,8 @@ interface Listed {
 }
 
 export interface InterpretationFaults {
-  /** The list that they stand in. */
-  file: string;
+  /** Where they are told one by one: a file, or a command. */
+  see: string;
   count: number;
   /** One line for a person, which does not name the file. */
   summary: string;
@@ -37,19 +40,47 @@ function isListed(entry: unknown): entry is Listed {
   return typeof entry === 'object' && entry !== null && 'stage' in entry && typeof entry.stage === 'string';
 }
 
-/** What was missing or damaged in the evidence of the bundle `dir`, or of the capture in whose rollouts/ it is. */
-export async function interpretationFaults(dir: string): Promise<InterpretationFaults | undefined> {
+/**
+ * What is missing or damaged in the evidence of the bundle `dir`, or of the capture in whose rollouts/ it is.
+ *
+ * @param isFresh the evidence was interpreted just now: what is wrong with it is listed.
+ */
+export async function interpretationFaults(
+  dir: string,
+  isFresh: boolean,
+): Promise<InterpretationFaults | undefined> {
   const parent = dirname(resolve(dir));
   const capture = basename(parent) === ROLLOUTS_DIR ? dirname(parent) : dir;
   const file = join(capture, ANOMALIES_FILE);
   const harmless: ReadonlySet<unknown> = harmlessKinds;
   const faults = (await listedByInterpretation(file)).filter(({ kind }) => !harmless.has(kind));
   const [first] = faults;
-  if (first === undefined) return undefined;
-  const kind = typeof first.kind === 'string' ? first.kind : 'unknown';
+  if (first === undefined) return isFresh ? undefined : await faultsSince(capture);
+  return describeFaults(faults.length, first.kind, file);
+}
+
+/** What has become of evidence that had nothing wrong when it was interpreted. */
+async function faultsSince(capture: string): Promise<InterpretationFaults | undefined> {
+  if (!existsSync(join(capture, EVIDENCE_DIR))) return undefined;
+  const { verifyEvidence } = await import('../evidence/verify.js');
+  const see = `agsight verify ${capture}`;
+  try {
+    const { findings, findingsOmitted } = await verifyEvidence(capture);
+    const [first] = findings;
+    return first === undefined
+      ? undefined
+      : describeFaults(findings.length + findingsOmitted, first.kind, see);
+  } catch (error) {
+    if (error instanceof AgsightError) return describeFaults(1, error.code, see);
+    throw error;
+  }
+}
+
+function describeFaults(count: number, first: unknown, see: string): InterpretationFaults {
+  const kind = typeof first === 'string' ? first : 'unknown';
   return {
-    file,
-    count: faults.length,
-    summary: `its evidence is damaged or incomplete: ${counted(faults.length, 'fault')}, first ${kind}`,
+    see,
+    count,
+    summary: `its evidence is damaged or incomplete: ${counted(count, 'fault')}, first ${kind}`,
   };
 }

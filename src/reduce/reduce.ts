@@ -30,6 +30,8 @@ export interface ReduceOptions {
    * written in the place of the output is taken away then, because it would pass for the result.
    */
   strict?: boolean | undefined;
+  /** It was made of its evidence just now, which is then not read again. */
+  isFresh?: boolean | undefined;
   /** Ends it as soon as it can: what is thrown then is the signal's reason, and an older state stays as it is. */
   signal?: AbortSignal | undefined;
   /** Told now and then how far it is. */
@@ -49,7 +51,7 @@ export interface ReduceResult {
   /** The recording came to its end; false while it is being written or when Codex was killed. */
   recordingComplete: boolean;
   anomalies: Anomaly[];
-  /** What an interpretation had listed of the evidence: the bundle itself does not show it. */
+  /** What is wrong with the evidence: the bundle itself does not show it. */
   interpretationFaults: InterpretationFaults | undefined;
   /** How many objects of each kind the state holds. */
   counts: Record<string, number>;
@@ -92,12 +94,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
 export async function reduceBundle(dir: string, options: ReduceOptions = {}): Promise<ReduceResult> {
   const { output = join(dir, STATE_FILE), signal } = options;
   const { state, anomalies } = await replay(dir, options, output);
-  const faults = await interpretationFaults(dir);
+  const faults = await interpretationFaults(dir, options.isFresh === true);
   if (faults !== undefined && options.strict === true) {
     if (typeof output === 'string') await takeAway(output);
     throw new AgsightError('evidence-incomplete', faults.summary, {
       file: dir,
-      remedy: `see ${faults.file}; reduce without --strict to keep what is whole`,
+      remedy: `see ${faults.see}; reduce without --strict to keep what is whole`,
     });
   }
   const text = reported(stateText(state), options);

@@ -75,6 +75,35 @@ test.each(damages)('%s, --strict: exit 1 and no state, the first time and later'
   expect(existsSync(join(bundle, 'anomalies.json'))).toBe(true);
 });
 
+test.each(damages)('%s after it was interpreted: told each time, and refused by --strict', (_, damage) => {
+  const { bundle, segment, state } = captured();
+  expect(reduce(bundle)).toMatchObject({ status: 0, lines: [] });
+  damage(segment);
+  for (const _time of ['first', 'later']) {
+    const { status, lines } = reduce(bundle);
+    expect([status, lines.length]).toEqual([3, 1]);
+    expect(lines[0]).toContain(`(see agsight verify ${bundle})`);
+  }
+  const { status, lines } = reduce('--strict', bundle);
+  expect([status, lines.length]).toEqual([1, 1]);
+  expect(lines[0]).toContain(`see agsight verify ${bundle}`);
+  expect(existsSync(state)).toBe(false);
+});
+
+test('segments that are gone are told; of a bundle that was given on without its evidence only what needs it is', () => {
+  const { bundle, segment } = captured();
+  expect(reduce(bundle).status).toBe(0);
+  rmSync(segment);
+  expect(reduce(bundle)).toMatchObject({ status: 3, lines: [expect.stringContaining('no-evidence')] });
+  rmSync(join(bundle, 'evidence'), { recursive: true });
+  expect(reduce(bundle)).toMatchObject({ status: 0, lines: [] });
+
+  const show = () => spawnSync(process.execPath, [agsight, 'show', bundle], { encoding: 'utf8' });
+  expect(show()).toMatchObject({ status: 0, stderr: '' });
+  writeFileSync(join(bundle, 'capture.json'), '{}');
+  expect(show()).toMatchObject({ status: 3, stderr: expect.stringContaining('gone') });
+});
+
 test('of several root threads, each is incomplete and one note tells it', () => {
   const { bundle, segment } = captured('fork');
   truncateSync(segment, readFileSync(segment).length - 3);
