@@ -323,6 +323,7 @@ export class Recording {
     summary.lost_by_process = this.#program.losses();
     summary.evidence = { bytes: writer.bytes, frames: writer.frames };
     summary.unseen_tls = this.#probes.unseen.all;
+    summary.other_connections = this.#probes.unseen.others;
     summary.codex_homes = this.#probes.codexHomes;
     summary.warnings = [...this.#probes.warnings, ...this.#warnings];
   }

@@ -18,7 +18,7 @@ import { AgsightError, ExitCode, systemErrorCode } from '../errors.js';
 import { version } from '../version.js';
 import type { CaptureOptions } from './capture.js';
 import { executable } from './process.js';
-import type { UnseenProgram } from './unseen-connections.js';
+import type { UncopiedProgram, UnseenProgram } from './unseen-connections.js';
 
 export const formatVersion = 1;
 
@@ -66,6 +66,8 @@ export interface CaptureSummary {
   lost_by_process: { pid: number; counters: Record<string, number> }[];
   /** TLS connections that no probe saw into, by program: what they carried is not recorded. */
   unseen_tls: UnseenProgram[];
+  /** Connections that were neither TLS nor HTTP, by program: their bytes are not copied. */
+  other_connections: UncopiedProgram[];
   evidence: { bytes: number; frames: number };
   /** Where the captured Codex processes keep their sessions. */
   codex_homes: string[];
@@ -103,6 +105,7 @@ export function startSummary(
     lost_events: 0,
     lost_by_process: [],
     unseen_tls: [],
+    other_connections: [],
     evidence: { bytes: 0, frames: 0 },
     codex_homes: [],
     warnings: [],

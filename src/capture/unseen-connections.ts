@@ -1,5 +1,6 @@
-// TLS connections that moved bytes while no probe saw what they carried: of which programs, how much, and why, as far as
-// that is known. The kernel tells of connections, src/elf of libraries; what counts as unseen is decided here.
+// Connections that moved bytes of which the evidence holds none: TLS that no probe saw into, with the reason as far as that is
+// known, and what is neither TLS nor HTTP. The kernel tells of connections, src/elf of libraries; what counts as unseen is
+// decided here.
 
 import type { BinaryReport } from '../elf/binary.js';
 import { foreignTlsLibraries, linkedTlsLibraries } from '../elf/linked-libraries.js';
@@ -16,7 +17,7 @@ const maxRemotes = 8;
 const HANDSHAKE_LIMITS = { sent: 8 << 10, received: 16 << 10 } as const;
 const startBefore = 'start the capture before such processes; from the second one on they are seen';
 
-export interface UnseenProgram {
+export interface UncopiedProgram {
   /** The file, or the name of the process where that was gone before it could be looked at. */
   program: string;
   connections: number;
@@ -24,6 +25,9 @@ export interface UnseenProgram {
   bytes: number;
   /** Where to, each once, the first few. */
   remotes: string[];
+}
+
+export interface UnseenProgram extends UncopiedProgram {
   /** The libraries that it may have used, and why agsight does not see them. Empty when nothing is known. */
   libraries: Pick<TlsVerdict, 'library' | 'version' | 'reason' | 'remedy'>[];
 }
@@ -57,6 +61,7 @@ export class UnseenConnections {
   /** Processes of which plaintext was seen: which connection carried it is not always known. */
   readonly #speakers = new Map<number, true>();
   readonly #found = new Map<string, UnseenProgram>();
+  readonly #others = new Map<string, UncopiedProgram>();
 
   constructor(known: KnownFiles) {
     this.#known = known;
@@ -64,6 +69,11 @@ export class UnseenConnections {
 
   get all(): UnseenProgram[] {
     return [...this.#found.values()];
+  }
+
+  /** Those that are neither TLS nor HTTP. */
+  get others(): UncopiedProgram[] {
+    return [...this.#others.values()];
   }
 
   take(event: EvidenceEvent): void {
@@ -98,24 +108,17 @@ export class UnseenConnections {
   }
 
   #closed(event: SocketEvent): void {
+    if (event.content === 'other') {
+      const { name } = this.#programAt(event);
+      count(event, this.#others, { program: name, connections: 0, bytes: 0, remotes: [] });
+      return;
+    }
     if (event.content !== 'tls' || event.carries !== 0n || event.received === 0) return;
     const program = this.#programAt(event);
     const libraries =
       this.#unseenLibraries(program) ?? this.#missed(program) ?? this.#late(event) ?? this.#bypassed(event);
     if (libraries === undefined) return;
-    const { name } = program;
-    const found = this.#found.get(name) ?? {
-      program: name,
-      connections: 0,
-      bytes: 0,
-      remotes: [],
-      libraries,
-    };
-    found.connections += 1;
-    found.bytes += event.sent + event.received;
-    const remote = `${event.remote.address}:${event.remote.port}`;
-    if (found.remotes.length < maxRemotes && !found.remotes.includes(remote)) found.remotes.push(remote);
-    this.#found.set(name, found);
+    count(event, this.#found, { program: program.name, connections: 0, bytes: 0, remotes: [], libraries });
   }
 
   /** A library that nobody could look at before the process had ended. */
@@ -154,6 +157,20 @@ export class UnseenConnections {
       ...(isSeen ? [] : foreignVerdicts(ifThere(() => foreignTlsLibraries(name)) ?? [])),
     ].map(({ library, version, reason, remedy }) => ({ library, version, reason, remedy }));
   }
+}
+
+/** Adds a connection that has ended to those of its program, the first of which are `none`. */
+function count<T extends UncopiedProgram>(
+  { sent, received, remote: { address, port } }: SocketEvent,
+  programs: Map<string, T>,
+  none: T,
+): void {
+  const found = programs.get(none.program) ?? none;
+  found.connections += 1;
+  found.bytes += sent + received;
+  const remote = `${address}:${port}`;
+  if (found.remotes.length < maxRemotes && !found.remotes.includes(remote)) found.remotes.push(remote);
+  programs.set(none.program, found);
 }
 
 /** The oldest entries make room. */

@@ -142,3 +142,15 @@ describe.runIf(process.platform === 'linux')('TLS that no probe sees into', () =
     ]);
   });
 });
+
+describe.runIf(process.platform === 'linux')('what is neither TLS nor HTTP', () => {
+  it('is counted by program when its connections end, and is no unseen TLS', () => {
+    const unseen = new UnseenConnections({ reportOf: () => undefined, lateIn: () => undefined });
+    for (const content of ['other', 'http', 'other'] as const) unseen.take(connection({ content }));
+    unseen.take(connection({ content: 'other', operation: 'open' }));
+    expect(unseen.all).toEqual([]);
+    expect(unseen.others).toEqual([
+      { program: process.execPath, connections: 2, bytes: 9200, remotes: [expect.any(String)] },
+    ]);
+  });
+});
