@@ -1,5 +1,6 @@
 // `agsight capture`: options in, a bundle out. The recording is src/capture, what it means src/interpret.
 
+import { resolve } from 'node:path';
 import type { CaptureOptions } from '../capture/capture.js';
 import { defaultRingMib } from '../capture/ring.js';
 import { Command, InvalidArgumentError } from '../commander.js';
@@ -174,6 +175,7 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
     `agsight: ${counted(calls.length, 'model request')}${models.length > 0 ? ` to ${models.join(', ')}` : ''}`,
   );
   let complete = evidenceAnomalies.length === 0 && anomalies.every(({ kind }) => harmlessKinds.has(kind));
-  for (const found of bundles) complete = (await reduceBundle(found, { isFresh: true })).complete && complete;
+  const checked = new Map([[resolve(bundle), undefined]]);
+  for (const found of bundles) complete = (await reduceBundle(found, { checked })).complete && complete;
   return complete;
 }

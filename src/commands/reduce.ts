@@ -1,8 +1,9 @@
 // `agsight reduce BUNDLE`: options and output; the work is reduce/reduce.ts.
 
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from '../commander.js';
 import type { AgsightError } from '../errors.js';
+import type { CheckedEvidence } from '../reduce/interpretation-anomalies.js';
 import type { ReduceResult } from '../reduce/reduce.js';
 
 interface Options {
@@ -15,8 +16,6 @@ interface Options {
 /** What became of one bundle. */
 interface Outcome {
   bundle: string;
-  /** It was interpreted just now. */
-  isFresh?: boolean;
   result?: Omit<ReduceResult, 'state'>;
   error?: AgsightError;
 }
@@ -59,9 +58,10 @@ async function run(
   const { findBundles } = await import('../reduce/find-bundles.js');
   const { reduceBundle } = await import('../reduce/reduce.js');
   const { openReduceDisplay } = await import('../render/reduce-progress.js');
-  if (keepSecrets === true) await interpretAnew(path);
+  const checked: CheckedEvidence = new Map();
+  if (keepSecrets === true) await interpretAnew(path, checked);
   const found: Outcome[] = [];
-  for (const dir of await findBundles(path)) found.push(...(await interpreted(dir)));
+  for (const dir of await findBundles(path)) found.push(...(await interpreted(dir, checked)));
   if (output !== undefined && found.length > 1) {
     usage(
       `${path} holds ${found.length} bundles, which one output cannot take; leave out -o, or name one of them`,
@@ -76,7 +76,7 @@ async function run(
       const { state: _, ...result } = await reduceBundle(outcome.bundle, {
         output: toStdout ? process.stdout : output,
         strict,
-        isFresh: outcome.isFresh,
+        checked,
         signal,
         onProgress: display?.update,
       });
@@ -96,10 +96,11 @@ async function run(
 }
 
 /** Interprets the evidence again, whatever came of it before, and keeps the secrets. */
-async function interpretAnew(dir: string): Promise<void> {
+async function interpretAnew(dir: string, checked: CheckedEvidence): Promise<void> {
   const { hasEvidence, interpretBundle } = await import('../interpret/interpret-bundle.js');
   if (hasEvidence(dir)) {
     await interpretBundle(dir, { keepsSecrets: true });
+    checked.set(resolve(dir), undefined);
     return;
   }
   const { AgsightError } = await import('../errors.js');
@@ -110,14 +111,15 @@ async function interpretAnew(dir: string): Promise<void> {
 }
 
 /** The bundles that a directory is or becomes: evidence alone is interpreted first. */
-async function interpreted(dir: string): Promise<Outcome[]> {
+async function interpreted(dir: string, checked: CheckedEvidence): Promise<Outcome[]> {
   const { isUninterpreted } = await import('../reduce/find-bundles.js');
   if (!(await isUninterpreted(dir))) return [{ bundle: dir }];
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   let remedy = 'see what it holds with agsight verify';
   try {
     const { bundles, anomalies } = await interpretBundle(dir);
-    if (bundles.length > 0) return bundles.map((bundle) => ({ bundle, isFresh: true }));
+    checked.set(resolve(dir), undefined);
+    if (bundles.length > 0) return bundles.map((bundle) => ({ bundle }));
     if (anomalies.length > 0) remedy = `see ${join(dir, 'anomalies.json')}`;
   } catch (error) {
     return [{ bundle: dir, error: await failureOf(error) }];

@@ -52,8 +52,8 @@ export function parseStatusLine(line: string): { status: number; reason: string 
   return status === undefined ? undefined : { status: Number(status), reason: reason ?? '' };
 }
 
-/** What may become a request line when more bytes come, each byte a character; also a shorter line than any is. */
-const PART_OF_REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}( [\x21-\x7e\x80-\xff]*( [HTP/1.0]*\r?)?)?$/;
+/** What may become a request line when more bytes come, each byte a character. */
+const PART_OF_REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}( [\x21-\x7e\x80-\xff]*( [HTP/1.0]*\r?)?)?$/;
 
 /** Whether a line that begins with `part`, each byte a character, can be a request line. */
 export function mayBecomeRequestLine(part: string): boolean {

@@ -156,7 +156,8 @@ export class Http1Decoder<Head> {
           this.#handler.body(at === 0 ? bytes : bytes.subarray(at));
           return;
         case 'tunnel':
-          this.#enterTunnel(bytes.subarray(at));
+          // TLS in it is seen where it is made.
+          this.#state = bytes[at] === TLS_HANDSHAKE ? 'upgraded' : 'head';
           break;
         case 'lost':
         case 'upgraded':
@@ -219,12 +220,6 @@ export class Http1Decoder<Head> {
   /** The server has made the connection a tunnel. */
   tunnel(): void {
     this.#state = 'tunnel';
-  }
-
-  /** TLS in it is seen where it is made. */
-  #enterTunnel(first: Uint8Array): void {
-    if (first[0] === TLS_HANDSHAKE) this.#state = 'upgraded';
-    else this.#state = 'head';
   }
 
   #sizedBody(bytes: Uint8Array, at: number): number {

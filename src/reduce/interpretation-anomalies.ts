@@ -26,6 +26,12 @@ export interface InterpretationFaults {
   summary: string;
 }
 
+/**
+ * What has become of evidence since it was interpreted, by the absolute directory of its capture: several bundles may be made
+ * of the same, and one that was interpreted just now needs no look.
+ */
+export type CheckedEvidence = Map<string, InterpretationFaults | undefined>;
+
 /** What an interpretation has listed in the file `path`; empty when there is no such list. */
 export async function listedByInterpretation(path: string): Promise<Listed[]> {
   try {
@@ -43,11 +49,11 @@ function isListed(entry: unknown): entry is Listed {
 /**
  * What is missing or damaged in the evidence of the bundle `dir`, or of the capture in whose rollouts/ it is.
  *
- * @param isFresh the evidence was interpreted just now: what is wrong with it is listed.
+ * @param checked what is known of evidence by now; gets what is found.
  */
 export async function interpretationFaults(
   dir: string,
-  isFresh: boolean,
+  checked: CheckedEvidence = new Map(),
 ): Promise<InterpretationFaults | undefined> {
   const parent = dirname(resolve(dir));
   const capture = basename(parent) === ROLLOUTS_DIR ? dirname(parent) : dir;
@@ -55,8 +61,10 @@ export async function interpretationFaults(
   const harmless: ReadonlySet<unknown> = harmlessKinds;
   const faults = (await listedByInterpretation(file)).filter(({ kind }) => !harmless.has(kind));
   const [first] = faults;
-  if (first === undefined) return isFresh ? undefined : await faultsSince(capture);
-  return describeFaults(faults.length, first.kind, file);
+  if (first !== undefined) return describeFaults(faults.length, first.kind, file);
+  const key = resolve(capture);
+  if (!checked.has(key)) checked.set(key, await faultsSince(capture));
+  return checked.get(key);
 }
 
 /** What has become of evidence that had nothing wrong when it was interpreted. */

@@ -9,6 +9,7 @@ import { MANIFEST_FILE } from '../trace/bundle-reader.js';
 import { Rejection } from '../trace/rejection.js';
 import {
   ANOMALIES_FILE,
+  type CheckedEvidence,
   type InterpretationFaults,
   interpretationFaults,
   listedByInterpretation,
@@ -30,8 +31,8 @@ export interface ReduceOptions {
    * written in the place of the output is taken away then, because it would pass for the result.
    */
   strict?: boolean | undefined;
-  /** It was made of its evidence just now, which is then not read again. */
-  isFresh?: boolean | undefined;
+  /** Evidence that is not to be read again for its damage; gets what is read. */
+  checked?: CheckedEvidence | undefined;
   /** Ends it as soon as it can: what is thrown then is the signal's reason, and an older state stays as it is. */
   signal?: AbortSignal | undefined;
   /** Told now and then how far it is. */
@@ -94,7 +95,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
 export async function reduceBundle(dir: string, options: ReduceOptions = {}): Promise<ReduceResult> {
   const { output = join(dir, STATE_FILE), signal } = options;
   const { state, anomalies } = await replay(dir, options, output);
-  const faults = await interpretationFaults(dir, options.isFresh === true);
+  const faults = await interpretationFaults(dir, options.checked);
   if (faults !== undefined && options.strict === true) {
     if (typeof output === 'string') await takeAway(output);
     throw new AgsightError('evidence-incomplete', faults.summary, {
