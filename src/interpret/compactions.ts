@@ -3,8 +3,9 @@
 // itself from a summary, its own trace tells nothing but their turn.
 
 import { derivedUuid } from './derived-id.js';
+import type { History } from './history.js';
 import { type JsonObject, stringAt } from './json.js';
-import { isComputedId, isSupported } from './model-item.js';
+import { isComputedId } from './model-item.js';
 import type { CallEnd, CallRequest, ResponsesCall } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import { providerName } from './thread-payload.js';
@@ -28,13 +29,15 @@ const COMPACT_PATH = /\/responses\/compact(?:[?#]|$)/;
 export class Compactions {
   readonly #rollout: Rollout;
   readonly #threadId: string;
+  readonly #history: History;
   readonly #of = new Map<ResponsesCall, Compaction>();
   /** The newest one, until its history is in place. */
   #latest: Compaction | undefined;
 
-  constructor(rollout: Rollout, threadId: string) {
+  constructor(rollout: Rollout, threadId: string, history: History) {
     this.#rollout = rollout;
     this.#threadId = threadId;
+    this.#history = history;
   }
 
   /** `history` is all that the request stands for. */
@@ -54,7 +57,7 @@ export class Compactions {
         : derivedUuid(shared.salt, 'compaction', call.connection, call.startedNs, call.place),
       requestId: this.#rollout.nextCompactionRequestId(),
       turnId,
-      input: input.filter(isHistory),
+      input: this.#conversation(input),
       startedNs: atNs,
       made: undefined,
     };
@@ -109,7 +112,7 @@ export class Compactions {
     const last = input.findLastIndex((item) => isCompaction(item) && encryptedContent(item) === encrypted);
     if (last < 0) return [];
     this.#latest = undefined;
-    const history = input.slice(0, last + 1).filter(isHistory);
+    const history = this.#conversation(input.slice(0, last + 1));
     const checkpoint = { input_history: compaction.input, replacement_history: history };
     this.#rollout.event(
       atNs,
@@ -124,15 +127,17 @@ export class Compactions {
     );
     return history;
   }
+
+  /** Not part of it are the trigger and the instructions that Codex puts in front of every request. */
+  #conversation(input: readonly unknown[]): readonly JsonObject[] {
+    return input.filter(
+      (item): item is JsonObject => this.#history.takes(item) && !isBaseInstructions(item),
+    );
+  }
 }
 
 export function isCompactionCall(call: ResponsesCall): boolean {
   return call.ids?.requestKind === 'compaction' || COMPACT_PATH.test(call.head.target);
-}
-
-/** Not history are the trigger and the instructions that Codex puts in front of every request. */
-function isHistory(item: unknown): boolean {
-  return isSupported(item) && !isBaseInstructions(item);
 }
 
 function isBaseInstructions(item: unknown): boolean {

@@ -2,7 +2,7 @@
 
 import type { RawEventPayload } from '../trace/raw-event.js';
 import { arrayAt, type JsonObject, stringAt } from './json.js';
-import { isComputedId, isSupported } from './model-item.js';
+import { accepted, isComputedId } from './model-item.js';
 import type { CallRequest } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import type { Place } from './timeline.js';
@@ -38,12 +38,9 @@ export class History {
 
   /** Whether the reference takes the item as part of this thread: one of its kinds, and no second content of a call. */
   takes(item: unknown): item is JsonObject {
-    if (!isSupported(item)) return false;
-    const { type } = item;
-    const callId = stringAt(item, 'call_id');
-    if (callId === undefined || (type !== 'function_call' && type !== 'custom_tool_call')) return true;
-    const key = `${type} ${callId}`;
-    const content = stringAt(item, 'arguments') ?? stringAt(item, 'input') ?? '';
+    const taken = accepted(item);
+    if (taken?.call === undefined) return taken !== undefined;
+    const { key, content } = taken.call;
     const known = this.#calls.get(key);
     if (known === undefined) this.#calls.set(key, content);
     return known === undefined || known === content;
@@ -64,7 +61,7 @@ export class History {
   /** Tells that the item is now part of the history, once. */
   accept(item: JsonObject, turnId: string, atNs: bigint, place?: Place): void {
     const id = stringAt(item, 'id');
-    if (id === undefined || isComputedId(id) || this.#known.has(id)) return;
+    if (id === undefined || isComputedId(id) || this.#known.has(id) || !this.takes(item)) return;
     this.#known.add(id);
     const accepted: RawEventPayload = { type: 'history_item_accepted', item_id: id };
     if (item.type === 'agent_message') {

@@ -36,3 +36,15 @@ export function countAt(value: unknown, key: string): number | undefined {
   const found = isObject(value) ? value[key] : undefined;
   return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : undefined;
 }
+
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+const ESCAPES = /\\(?:(u[dD][89abAB]..\\u[dD][c-fC-F]..)|(u[dD][89a-fA-F]..)|[^])/g;
+
+/**
+ * JSON text without halves of surrogate pairs, which JavaScript programs send when they cut a text within a character, and
+ * which other readers of JSON refuse: U+FFFD stands for each, as where a text of UTF-8 is cut.
+ */
+export function wellFormed(text: string): string {
+  if (!SURROGATE_ESCAPE.test(text)) return text;
+  return text.replace(ESCAPES, (escape, _pair, half) => (half === undefined ? escape : '\\ufffd'));
+}

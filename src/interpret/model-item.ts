@@ -1,48 +1,42 @@
 // Items of the Responses API as they enter a trace bundle. Owns which ones the reference refuses (one of them
 // would make it reject the whole bundle) and the form in which Codex sends an item back to the model.
 
-import { arrayAt, type JsonObject, stringAt } from './json.js';
+import { normalizeItem } from '../reduce/normalize.js';
+import { type NormalizedItem, refersToPayload } from '../reduce/normalized-item.js';
+import { schemaOf } from '../reduce/schema.js';
+import { fromPlain } from '../trace/json-value.js';
+import { Rejection } from '../trace/rejection.js';
+import { isObject, type JsonObject, stringAt } from './json.js';
 
-const SUPPORTED = new Set([
-  'message',
-  'reasoning',
-  'function_call',
-  'function_call_output',
-  'custom_tool_call',
-  'custom_tool_call_output',
-  'local_shell_call',
-  'tool_search_call',
-  'tool_search_output',
-  'web_search_call',
-  'image_generation_call',
-  'compaction',
-  'compaction_summary',
-  'context_compaction',
-  'additional_tools',
-  'agent_message',
-]);
+const SCHEMA = schemaOf(2);
 
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
+/** Taken whatever they hold. With the messages they are most of every request, so they are not read for this. */
+const OUTPUTS = new Set(['function_call_output', 'custom_tool_call_output']);
 
-/** Whether the reference takes `item`. */
-export function isSupported(item: unknown): item is JsonObject {
-  const type = stringAt(item, 'type');
-  if (type === undefined || !SUPPORTED.has(type)) return false;
-  switch (type) {
-    case 'message':
-      return ROLES.has(stringAt(item, 'role') ?? '');
-    case 'reasoning':
-      return (
-        stringAt(item, 'encrypted_content') !== undefined ||
-        (arrayAt(item, 'summary')?.length ?? 0) + (arrayAt(item, 'content')?.length ?? 0) > 0
-      );
-    case 'compaction':
-    case 'compaction_summary':
-    case 'context_compaction':
-      return stringAt(item, 'encrypted_content') !== undefined;
-    default:
-      return true;
+/** What the reference knows a call with an id by. It takes no second content of the same call. */
+export interface CallIdentity {
+  key: string;
+  content: string;
+}
+
+/** Whether the reference takes `item`, and which call it is then, if it is one with an id. */
+export function accepted(item: unknown): { call?: CallIdentity } | undefined {
+  if (!isObject(item)) return undefined;
+  const type = stringAt(item, 'type') ?? '';
+  if (type === 'message') return ROLES.has(stringAt(item, 'role') ?? '') ? {} : undefined;
+  if (OUTPUTS.has(type)) return {};
+  let said: NormalizedItem | undefined;
+  try {
+    said = normalizeItem(fromPlain(item), '', SCHEMA);
+  } catch (error) {
+    if (error instanceof Rejection) return undefined;
+    throw error;
   }
+  if (said === undefined || said.callId === null) return {};
+  // A call that only refers to where it was sent would be another one in the next request.
+  if (refersToPayload(said)) return undefined;
+  return { call: { key: `${said.kind} ${said.callId}`, content: said.content } };
 }
 
 /** Items made by the model or by its tools, as opposed to what a person or Codex puts in front of it. */

@@ -5,6 +5,7 @@ import type { EventContext, TraceBundleWriter } from '../trace/bundle-writer.js'
 import type { RawEventPayload, RawPayloadKind, RawPayloadRef, RolloutStatus } from '../trace/raw-event.js';
 import { Agents } from './agents.js';
 import type { Anomalies } from './anomalies.js';
+import { wellFormed } from './json.js';
 import type { Processes } from './processes.js';
 import type { Redactor } from './redact.js';
 import type { CallRequest, ResponsesCall } from './responses-call.js';
@@ -82,7 +83,7 @@ export class Rollout {
   /** Writes a payload file. A string is JSON text to keep as it is. */
   payload(kind: RawPayloadKind, value: object | string): RawPayloadRef {
     const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2);
-    return this.#writer.payload(kind, Buffer.from(this.shared.redactor.text(text)));
+    return this.#writer.payload(kind, Buffer.from(this.#writable(text)));
   }
 
   event(timeNs: bigint, payload: RawEventPayload, thread?: string, turn?: string, place?: Place): void {
@@ -133,7 +134,11 @@ export class Rollout {
 
   #redacted(payload: RawEventPayload): RawEventPayload {
     const text = JSON.stringify(payload);
-    const safe = this.shared.redactor.text(text);
+    const safe = this.#writable(text);
     return safe === text ? payload : JSON.parse(safe);
+  }
+
+  #writable(text: string): string {
+    return this.shared.redactor.text(wellFormed(text));
   }
 }

@@ -52,7 +52,7 @@ export class Thread {
     this.#history = new History(rollout, id);
     this.#tools = new ThreadTools(rollout, id);
     this.#inferences = new Inferences(rollout, id, this.#history, this.#tools);
-    this.#compactions = new Compactions(rollout, id);
+    this.#compactions = new Compactions(rollout, id, this.#history);
   }
 
   /** The status that the thread ended with; undefined while it runs. */

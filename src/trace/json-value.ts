@@ -12,6 +12,15 @@ export type Json = null | boolean | string | JsonNumber | Json[] | JsonObject;
 /** An integer of JSON: a bigint where a number would round it. */
 export type Integer = number | bigint;
 
+/** What JSON.parse gave, with its numbers as JavaScript writes them. What is no JSON is null. */
+export function fromPlain(value: unknown): Json {
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return new JsonNumber(String(value));
+  if (Array.isArray(value)) return value.map(fromPlain);
+  if (typeof value !== 'object' || value === null) return null;
+  return new Map(Object.entries(value).map(([key, member]) => [key, fromPlain(member)]));
+}
+
 /** Objects in whose text keys are repeated, with all members as they are written. */
 const repeats = new WeakMap<JsonObject, [string, Json][]>();
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EvidenceEvent, TlsEvent } from '../../src/evidence/event.js';
+import { reduceBundle } from '../../src/reduce/reduce.js';
 import {
   captureEnd,
   captureStart,
@@ -874,6 +875,41 @@ describe('what is not told', () => {
       unsupported_items: [strange],
     });
     expect(result.anomalies).toEqual([{ kind: 'unsupported-item', count: 2, example: 'item_reference' }]);
+  });
+
+  const code = { type: 'custom_tool_call', id: 'ctc_1', call_id: 'call_1', name: 'exec', input: 'text(1)' };
+  const local = { type: 'local_shell_call', id: 'lsh_1', call_id: 'call_1', status: 'completed' };
+  const thought = { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'well' }] };
+  test.each([
+    ['a call that becomes one of another tool', code, { ...code, name: 'shell' }],
+    ['a call that asks for something else', toolCall('call_1'), toolCall('call_1', '{"cmd":"false"}')],
+    ['a call that is kept as it is, and changes', local, { ...local, status: 'in_progress' }],
+    ['two kinds of call with one id', toolCall('call_1'), local],
+    ['a call without arguments', { ...toolCall('call_1'), arguments: undefined }],
+    ['a call without input', code, { ...code, input: undefined }],
+    ['a thought of another kind', { ...thought, summary: [{ type: 'text', text: 'well' }] }],
+    ['a message of an agent without an author', { type: 'agent_message', id: 'am_1', content: [] }],
+  ])('%s is set aside, and the reference takes the bundle', async (_, ...items) => {
+    const input = [userMessage('hi'), ...items];
+    const pieces = items.flatMap((item, index): ['>' | '<', string][] => [
+      ['>', request({ input, inferenceCallId: `call-${index}` })],
+      ['<', response(done(item), completed(`resp_${index}`))],
+    ]);
+    const { told, result } = interpretOne(capture(...talk(new Wire(), ...pieces)));
+    expect(result.anomalies.map(({ kind }) => kind)).toContain('unsupported-item');
+    expect((await reduceBundle(told.dir, { strict: true })).anomalies).toEqual([]);
+  });
+
+  test('half a character, as programs in JavaScript send it, keeps no reader from the bundle', async () => {
+    const input = [userMessage('cut \ud83d, said \\ud83d'), toolOutput('call_0', 'cut \udca9')];
+    const call = toolCall('call_1', '{"cmd":"echo \ud83d"}');
+    const { told } = interpretOne(
+      capture(...talk(new Wire(), ['>', request({ input })], ['<', response(done(call), completed())])),
+    );
+    expect(told.payload(told.the('inference_started').request_payload)).toMatchObject({
+      input: [userMessage('cut \ufffd, said \\ud83d'), toolOutput('call_0', 'cut \ufffd')],
+    });
+    expect((await reduceBundle(told.dir, { strict: true })).anomalies).toEqual([]);
   });
 });
 
