@@ -130,9 +130,7 @@ export class Compactions {
 
   /** Not part of it are the trigger and the instructions that Codex puts in front of every request. */
   #conversation(input: readonly unknown[]): readonly JsonObject[] {
-    return input.filter(
-      (item): item is JsonObject => this.#history.takes(item) && !isBaseInstructions(item),
-    );
+    return input.filter((item): item is JsonObject => this.#history.takes(item) && !isBaseInstructions(item));
   }
 }
 

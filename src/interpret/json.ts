@@ -38,7 +38,7 @@ export function countAt(value: unknown, key: string): number | undefined {
 }
 
 const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
-const ESCAPES = /\\(?:(u[dD][89abAB]..\\u[dD][c-fC-F]..)|(u[dD][89a-fA-F]..)|[^])/g;
+const ESCAPES = /\\(?:(u[dD][89abAB]..\\u[dD][c-fC-F]..)|(u[dD][89a-fA-F]..)|.)/gs;
 
 /**
  * JSON text without halves of surrogate pairs, which JavaScript programs send when they cut a text within a character, and
@@ -46,5 +46,5 @@ const ESCAPES = /\\(?:(u[dD][89abAB]..\\u[dD][c-fC-F]..)|(u[dD][89a-fA-F]..)|[^]
  */
 export function wellFormed(text: string): string {
   if (!SURROGATE_ESCAPE.test(text)) return text;
-  return text.replace(ESCAPES, (escape, _pair, half) => (half === undefined ? escape : '\\ufffd'));
+  return text.replace(ESCAPES, (found, _pair, half) => (half === undefined ? found : '\\ufffd'));
 }
