@@ -10,13 +10,16 @@ test('escaped halves of a character become U+FFFD, whole characters and words th
   );
 });
 
+/** As Node writes a text to a file. */
+const whole = (text: string): string => Buffer.from(text).toString();
+
 test('whatever JSON JavaScript writes can be read by a strict reader then, and says the same elsewhere', () => {
   const texts = fc.string({ unit: fc.constantFrom('\ud83d', '\ude00', '\\', 'u', 'd83d', '"', 'é') });
   fc.assert(
     fc.property(fc.jsonValue({ stringUnit: 'binary' }), texts, texts, (value, key, text) => {
       const written = wellFormed(JSON.stringify({ value, [key]: text }));
       parseJson(Buffer.from(written));
-      expect(JSON.parse(written)).toMatchObject({ [key.toWellFormed()]: text.toWellFormed() });
+      expect(JSON.parse(written)).toMatchObject({ [whole(key)]: whole(text) });
     }),
   );
 });
