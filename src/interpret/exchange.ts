@@ -137,7 +137,11 @@ export class OtherExchange implements ExchangeObserver {
   readonly head: RequestHead;
   readonly #startedNs: bigint;
   #lastNs: bigint;
-  #status: number | undefined;
+  /** Of the answer; undefined while there is none. */
+  status: number | undefined;
+  /** Of the bodies, in their content codings. */
+  sentBytes = 0;
+  receivedBytes = 0;
   readonly openSocket: (() => SocketObserver) | undefined;
   readonly #ended: ((exchange: OtherExchange) => void) | undefined;
 
@@ -161,7 +165,7 @@ export class OtherExchange implements ExchangeObserver {
     return {
       pid: this.pid,
       ...target(this.head),
-      status: this.#status,
+      status: this.status,
       startedAtUnixMs: toMs(this.#startedNs),
       lastAtUnixMs: toMs(this.#lastNs),
       transport: 'http',
@@ -169,19 +173,22 @@ export class OtherExchange implements ExchangeObserver {
     };
   }
 
-  requestData(): void {}
+  requestData(bytes: Uint8Array): void {
+    this.sentBytes += bytes.length;
+  }
 
   requestEnd(_end: MessageEnd, timeNs: bigint): void {
     this.#lastNs = timeNs;
   }
 
   responseHead(head: ResponseHead, timeNs: bigint): void {
-    this.#status = head.status;
+    this.status = head.status;
     this.#lastNs = timeNs;
     if (head.status === SWITCHING_PROTOCOLS) this.#ended?.(this);
   }
 
-  responseData(_bytes: Uint8Array, timeNs: bigint): void {
+  responseData(bytes: Uint8Array, timeNs: bigint): void {
+    this.receivedBytes += bytes.length;
     this.#lastNs = timeNs;
   }
 

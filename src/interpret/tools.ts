@@ -7,6 +7,7 @@ import { CodeCells } from './code-cells.js';
 import { arrayAt, type JsonObject, parseObject, stringAt } from './json.js';
 import type { CommandProcess, ProcessExit } from './processes.js';
 import type { Rollout } from './rollout.js';
+import { later } from './time.js';
 import { commandOutput, type RequestedTool, requestedTool, toolOutput, toolResult } from './tool-call.js';
 import { commandDirectory, writeCommandRuntime } from './tool-runtime.js';
 
@@ -133,7 +134,9 @@ export class ThreadTools {
     if (command !== run && status === 'completed') {
       const resolved = { tool_call_id: run.callId, exec_tool_call_id: command.callId };
       const event: RawEventPayload = { type: 'stdin_target_resolved', ...resolved };
-      this.#rollout.event(run.startedNs, event, this.#threadId, run.turnId, 'after');
+      // Evidence may be out of order.
+      const atNs = later(run.startedNs, command.startedNs);
+      this.#rollout.event(atNs, event, this.#threadId, run.turnId, 'after');
     }
     if (output === undefined) return;
     command.shown = (command.shown ?? '') + output.text;

@@ -30,10 +30,22 @@ async function expectAccepted(events: readonly EvidenceEvent[]): Promise<void> {
   }
 }
 
+/** Of the recording of a cell: its call names another tool when it comes back. */
+const otherTool = { flips: [{ at: 30, byte: 1334, bits: 1 }], changes: [] };
+
 /** Of the app-server's recording: the process is said to end while it goes on. */
 const exitBeforeTheEnd = {
   flips: [{ at: 61, byte: 0, bits: 1 }],
   changes: [{ at: 12, fields: { pid: 100 as const } }],
+};
+
+/** Of the recording of commands that are written to: what writes to the command is asked for before the command. */
+const writeBeforeCommand = {
+  ...{ drop: [], repeat: [], end: 16 },
+  move: [
+    [6, 0],
+    [6, 11],
+  ] as [number, number][],
 };
 
 describe.each(Object.entries(recordings))('%s', (_, recording) => {
@@ -60,7 +72,7 @@ describe.each(Object.entries(recordings))('%s', (_, recording) => {
         }
         await expectAccepted(damaged);
       }),
-      { numRuns: 12 },
+      { numRuns: 12, examples: [[writeBeforeCommand]] },
     );
   });
 
@@ -100,7 +112,7 @@ describe.each(Object.entries(recordings))('%s', (_, recording) => {
         });
         await expectAccepted(damaged);
       }),
-      { numRuns: 12, examples: [[exitBeforeTheEnd]] },
+      { numRuns: 12, examples: [[exitBeforeTheEnd], [otherTool]] },
     );
   });
 
