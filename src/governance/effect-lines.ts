@@ -67,6 +67,26 @@ export function effectLines(effects: Effects): EffectLine[] {
     const result = errno === EINPROGRESS ? 'begun' : errorName(errno);
     lines.push({ time, what, result, how: attribution ?? '' });
   }
+  for (const {
+    time,
+    method,
+    host,
+    path,
+    status,
+    sent_bytes,
+    received_bytes,
+    attribution,
+  } of effects.http_requests) {
+    // What CONNECT asks for is a host by itself.
+    const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
+    const what = singleLine(`${method} ${target}`, cellWidth);
+    const result = [
+      status === null ? 'no answer' : `${status}`,
+      ...(sent_bytes > 0 ? [`${counted(sent_bytes, 'byte')} sent`] : []),
+      ...(received_bytes > 0 ? [`${counted(received_bytes, 'byte')} received`] : []),
+    ].join(', ');
+    lines.push({ time, what, result, how: attribution ?? '' });
+  }
   lines.sort((a, b) => a.time - b.time);
   const time = lines.at(-1)?.time ?? firstTime(effects) ?? 0;
   const left = effects.files.length - files.length + effects.permissions.length - permissions.length;

@@ -1,10 +1,11 @@
 // What processes did, gathered for a person to read: their commands and ends, the files that they changed, the permissions
-// that they touched, their connections. Whose they are, a tool call's or an agent's, is for others to say.
+// that they touched, their connections and what they asked of others over HTTP. Whose they are, a tool call's or an agent's, is for others to say.
 
-import type { ConnectEvent, SocketEvent } from '../evidence/event.js';
+import type { ConnectEvent, EvidenceEvent, SocketEvent } from '../evidence/event.js';
 import type { Row } from './columns.js';
 import { ConnectionOutcomes } from './connection-outcomes.js';
 import type { TableRow } from './event-rows.js';
+import type { HttpRequest } from './http-requests.js';
 import type { Cause } from './processes.js';
 
 export interface EffectBase {
@@ -54,6 +55,19 @@ interface ConnectionEffect extends EffectBase {
   port: number;
 }
 
+/** A request over HTTP that is no call of a model. */
+interface HttpEffect extends EffectBase {
+  method: string;
+  host: string | null;
+  /** The target without its query. */
+  path: string;
+  /** Null when no answer was seen. */
+  status: number | null;
+  /** Of the bodies, in their content codings. */
+  sent_bytes: number;
+  received_bytes: number;
+}
+
 interface PermissionEffect extends EffectBase {
   event_type: string;
   new_ids: readonly number[];
@@ -65,19 +79,21 @@ export interface Effects {
   files: FileEffect[];
   permissions: PermissionEffect[];
   connections: ConnectionEffect[];
+  http_requests: HttpEffect[];
   /** Files that were read. */
   files_read: number;
 }
 
 export function noEffects(): Effects {
-  return { processes: [], files: [], permissions: [], connections: [], files_read: 0 };
+  return { processes: [], files: [], permissions: [], connections: [], http_requests: [], files_read: 0 };
 }
 
 /** Microseconds since the Unix epoch; undefined when there are none. */
-export function firstTime({ processes, files, permissions, connections }: Effects): number | undefined {
+export function firstTime(effects: Effects): number | undefined {
+  const { processes, files, permissions, connections, http_requests } = effects;
   let first: number | undefined;
-  for (const effects of [processes, files, permissions, connections]) {
-    for (const { time } of effects) if (first === undefined || time < first) first = time;
+  for (const kind of [processes, files, permissions, connections, http_requests]) {
+    for (const { time } of kind) if (first === undefined || time < first) first = time;
   }
   return first;
 }
@@ -116,25 +132,35 @@ export class EffectCollector {
 
   addConnection(event: ConnectEvent, cause: Cause, effects: Effects): void {
     const { pid, timeNs, errno, family, address, port } = event;
-    const connection: ConnectionEffect = {
-      time: Number(timeNs / 1000n),
-      pid,
-      errno,
-      program: this.#running.get(pid)?.process.program ?? '',
-      attribution: cause.by,
-      family,
-      address,
-      port,
-    };
+    const connection: ConnectionEffect = { ...this.#at(timeNs, pid, cause), errno, family, address, port };
     effects.connections.push(connection);
     this.#outcomes.begun(event, (outcome) => {
       connection.errno = outcome;
     });
   }
 
+  addRequest({ timeNs, pid }: EvidenceEvent, request: HttpRequest, cause: Cause, effects: Effects): void {
+    const { method, host, path } = request;
+    const told: HttpEffect = {
+      ...this.#at(timeNs, pid, cause),
+      ...{ errno: 0, method, host: host ?? null, path, status: null, sent_bytes: 0, received_bytes: 0 },
+    };
+    effects.http_requests.push(told);
+    request.onAnswer(({ status, sentBytes, receivedBytes }) => {
+      told.status = status ?? null;
+      told.sent_bytes = sentBytes;
+      told.received_bytes = receivedBytes;
+    });
+  }
+
   /** What became of connections that were only begun. */
   settleConnection(event: SocketEvent): void {
     this.#outcomes.push(event);
+  }
+
+  #at(timeNs: bigint, pid: number, cause: Cause): Omit<EffectBase, 'errno'> {
+    const program = this.#running.get(pid)?.process.program ?? '';
+    return { time: Number(timeNs / 1000n), pid, program, attribution: cause.by };
   }
 
   #base(row: Row): EffectBase {

@@ -11,6 +11,7 @@ import { readAgentEvidence } from '../interpret/agent-evidence.js';
 import { type Row, type TableName, tableNames } from './columns.js';
 import { type FileAggregate, FileAggregator } from './file-aggregate.js';
 import { FileLifetimes } from './file-lifetimes.js';
+import { type HttpRequest, HttpRequests } from './http-requests.js';
 import { type Cause, isLifecycle, Processes } from './processes.js';
 import { Rows } from './rows.js';
 import type { ToolCalls } from './tool-calls.js';
@@ -35,6 +36,8 @@ export interface EventRowsOptions {
   onConnect?: (event: ConnectEvent, cause: Cause) => void;
   /** Is told what becomes of connections. */
   onSocket?: (event: SocketEvent) => void;
+  /** Is told of each request over HTTP that is no call of a model, with the event that it was read from. */
+  onRequest?: (event: EvidenceEvent, request: HttpRequest, cause: Cause) => void;
 }
 
 /**
@@ -51,8 +54,9 @@ export async function* eventRows(bundle: string, options: EventRowsOptions): Asy
     onStart,
     onSocket,
     onConnect,
+    onRequest,
   } = options;
-  const reducer = new EventReducer(calls, tables, onConnect);
+  const reducer = new EventReducer(calls, tables, onConnect, onRequest);
   for await (const event of readAgentEvidence(bundle, { everybody, onAnomaly: onIncomplete })) {
     if (event.kind === 'loss' && Object.values(event.counters).some((lost) => lost > 0)) onIncomplete();
     if (event.kind === 'capture-start') onStart?.(event);
@@ -71,15 +75,26 @@ class EventReducer {
   readonly #lifetimes = new FileLifetimes();
   readonly #onConnect: NonNullable<EventRowsOptions['onConnect']>;
   readonly #wants: Readonly<Record<TableName, boolean>>;
+  readonly #requests: HttpRequests | undefined;
   #rows = new Rows(new Uint8Array(0));
+  /** That is being looked at. */
+  #event: EvidenceEvent | undefined;
 
   constructor(
     calls: ToolCalls,
     tables: readonly TableName[],
     onConnect: EventRowsOptions['onConnect'] = () => {},
+    onRequest?: EventRowsOptions['onRequest'],
   ) {
     this.#processes = new Processes(calls);
     this.#onConnect = onConnect;
+    if (onRequest !== undefined) {
+      this.#requests = new HttpRequests((request) => {
+        if (this.#event === undefined) return;
+        const told = { ...request, path: this.#rows.text(request.path) };
+        onRequest(this.#event, told, this.#processes.causeOf(this.#event));
+      });
+    }
     const wants = (table: TableName): boolean => tables.includes(table);
     this.#wants = {
       file_agg: wants('file_agg'),
@@ -91,6 +106,8 @@ class EventReducer {
 
   /** The rows that `event` completes. */
   add(event: EvidenceEvent): readonly TableRow[] {
+    this.#event = event;
+    this.#requests?.push(event);
     if (isLifecycle(event)) {
       const process = this.#processes.push(event);
       return this.#wants.proc_ops
@@ -125,6 +142,7 @@ class EventReducer {
 
   /** The rows that were still open when the evidence ended. */
   end(): readonly TableRow[] {
+    this.#requests?.end();
     return this.#aggregated(this.#aggregator.end());
   }
 

@@ -46,7 +46,7 @@ export class Rows {
   }
 
   fileManagement(event: FileOpEvent, cause: Cause): Row {
-    const target = event.target === undefined ? undefined : this.#text(event.target);
+    const target = event.target === undefined ? undefined : this.text(event.target);
     // What a symbolic link says is not taken apart.
     const isPath = target !== undefined && event.operation !== 'symlink';
     const [targetDir, targetName] = isPath ? splitPath(target) : [null, target ?? null];
@@ -97,8 +97,8 @@ export class Rows {
       gid: event.gid,
       cmdline: shellQuote(argv),
       argv,
-      exec_path: this.#text(process.execPath),
-      cwd: process.cwd === undefined ? null : this.#text(process.cwd),
+      exec_path: this.text(process.execPath),
+      cwd: process.cwd === undefined ? null : this.text(process.cwd),
       exit_code: event.kind === 'exit' ? (event.exitCode ?? null) : null,
       signal: event.kind === 'exit' ? (event.signal ?? null) : null,
       ...causeColumns(0, process.cause),
@@ -114,7 +114,7 @@ export class Rows {
       gid: event.gid,
       cmdline: '',
       argv: [],
-      exec_path: this.#text(event.execPath),
+      exec_path: this.text(event.execPath),
       cwd: event.cwd ?? process.cwd ?? null,
       exit_code: null,
       signal: null,
@@ -123,11 +123,12 @@ export class Rows {
   }
 
   #file({ path, fileType, pathInferred }: FileRef) {
-    const [file_dir, file_name] = splitPath(this.#text(path));
+    const [file_dir, file_name] = splitPath(this.text(path));
     return { file_dir, file_name, file_type: fileType, path_inferred: pathInferred ? 1 : 0 };
   }
 
-  #text(text: string): string {
+  /** `text` without what is a secret. */
+  text(text: string): string {
     return text.length < shortestSecret ? text : this.#redactor.text(text);
   }
 }

@@ -63,6 +63,10 @@ export async function toolCallEffects(bundle: string, { roots = false } = {}): P
       const effects = owners.of(cause.threadId, cause.callId, event.rootPid);
       if (effects !== undefined) collector.addConnection(event, cause, effects);
     },
+    onRequest: (event, request, cause) => {
+      const effects = owners.of(cause.threadId, cause.callId, event.rootPid);
+      if (effects !== undefined) collector.addRequest(event, request, cause, effects);
+    },
   });
   try {
     for await (const found of rows) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EvidenceWriter, type RecordedEvent } from '../../src/evidence/writer.js';
 import { type Column, tableNames, tables } from '../../src/governance/columns.js';
+import { Wire } from '../support/wire.js';
 import { exec, exit, fileIo, fileOp, fork } from './events.js';
 
 const agsight = fileURLToPath(new URL('../../bin/agsight.js', import.meta.url));
@@ -193,6 +194,39 @@ test('a capture without a run is shown by what was done, whoever asked for it', 
   ]);
   const { roots } = JSON.parse((await run('show', bundle, '--json')).stdout);
   expect(roots).toMatchObject([{ root_pid: 10, processes: [{ pid: 20, exit_code: 3 }] }]);
+});
+
+test('what a command asked of others over HTTP is told with it, calls of models are told in runs', async () => {
+  const wire = new Wire(1, 20);
+  const body = '{"model":"m","input":[]}';
+  const talk: [direction: 'send' | 'receive', text: string][] = [
+    ['send', `POST /up/${token}?key=k HTTP/1.1\r\nhost: drop.test\r\ncontent-length: 12\r\n\r\nall of /etc/`],
+    ['receive', 'HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok'],
+    ['send', `POST /v1/responses HTTP/1.1\r\nhost: m.test\r\ncontent-length: ${body.length}\r\n\r\n${body}`],
+    ['receive', 'HTTP/1.1 400 Bad\r\ncontent-length: 2\r\n\r\nno'],
+    ['send', 'GET /slow\u001b[2J HTTP/1.1\r\nhost: drop.test\r\n\r\n'],
+  ];
+  const pieces = talk.flatMap(([direction, text], index) =>
+    wire.piece(direction, text, BigInt(index + 10) * 1000n).map((event) => ({ ...event, rootPid: 10 })),
+  );
+  write(fork(20, 10), exec(20, ['curl', 'drop.test'], ids, 5), ...pieces, {
+    ...exit(20, 0),
+    timeNs: 60_000n,
+  });
+  const { stdout } = await run('events', bundle, '--by', 'tool-call', '--json');
+  const [call] = JSON.parse(stdout);
+  const asked = { pid: 20, attribution: 'environment', host: 'drop.test' };
+  expect(call.http_requests).toMatchObject([
+    { ...asked, method: 'POST', status: 201, sent_bytes: 12, received_bytes: 2, time: 10 },
+    { ...asked, method: 'GET', status: null, sent_bytes: 0, received_bytes: 0 },
+  ]);
+  expect(call.http_requests[0].path).toMatch(/^\/up\/\[redacted:[0-9a-f]+\]$/);
+  const shown = await run('events', bundle, '--by', 'tool-call');
+  expect(shown.stdout).toMatch(
+    /POST drop\.test\/up\/\[redacted:\S+ +201, 12 bytes sent, 2 bytes received +environment/,
+  );
+  expect(shown.stdout).toMatch(/GET drop\.test\/slow\S* +no answer/);
+  expect(stdout + shown.stdout).not.toMatch(new RegExp(`${token}|\u001b|key=`));
 });
 
 test('what ran before the capture is told by its program, and of forks those that went wrong', async () => {
