@@ -97,17 +97,22 @@ let traced: StraceRecord | undefined;
 beforeEach(async (context) => {
   requireRoot(context);
   const codex = await requireCodex('0.169.0', context);
-  const strace = (process.env.PATH ?? '')
-    .split(delimiter)
-    .map((path) => join(path, 'strace'))
-    .find(existsSync);
+  const find = (command: string): string | undefined =>
+    (process.env.PATH ?? '')
+      .split(delimiter)
+      .map((path) => join(path, command))
+      .find(existsSync);
+  const strace = find('strace');
   requireThat(strace !== undefined, 'needs strace', context);
+  requireThat(find('curl') !== undefined, 'needs curl', context);
   traced ??= await recordCodex(codex, strace ?? '');
 }, 300_000);
 
 /** Runs Codex once for all tests of this file. */
 async function recordCodex(codex: string, strace: string): Promise<StraceRecord> {
   const server = await startMockResponses(steps);
+  const send = `curl -sk --data-binary @notes.md ${server.baseUrl}/drop`;
+  steps.splice(steps.length - 1, 0, command('call_send', send));
   const run = prepareCodexRun({
     codex,
     directory: join(directory, 'home'),
@@ -289,6 +294,10 @@ test('each tool call has what it caused', async () => {
       by: environment,
       permissions: ['capset 0', 'setresuid 0', 'capset 0', 'setresgid 0'],
     },
+    { call: 'call_send', files: [], by: new Set(), permissions: [] },
+  ]);
+  expect(effects[4]?.http_requests).toMatchObject([
+    { method: 'POST', path: '/v1/drop', status: 404, sent_bytes: 4, attribution: 'environment' },
   ]);
   expect(calls[3]?.ends.toSorted()).toEqual([1, 1, 7, 7]);
 });
@@ -305,9 +314,11 @@ test('the timeline tells the run from the prompt to the answer', async () => {
     'process \\d+: .*: exit 0',
     'chown .*/renamed.txt to 0:0: EPERM',
     'exit 7',
+    'tool exec_command call_send, completed',
+    'POST 127.0.0.1:\\d+/v1/drop: 404, 4 bytes sent',
     'answer',
     'All done.',
-    '5 requests, 50 tokens in \\(0 cached\\), 25 out',
+    '6 requests, 60 tokens in \\(0 cached\\), 30 out',
   ];
   expect(shown).toMatch(new RegExp(order.join('[^]*')));
 });
