@@ -1,6 +1,9 @@
 // Tool calls as the model asks for them and as their outputs come back, in the shapes of the trace bundle.
 // Pure functions over items; when a call starts and ends is thread.ts.
 
+import { parseJson } from '../trace/json-parser.js';
+import { JsonSyntaxError } from '../trace/json-scanner.js';
+import { member } from '../trace/json-value.js';
 import type { ToolCallKind, ToolCallSummary } from '../trace/raw-event.js';
 import { arrayAt, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
 
@@ -11,7 +14,13 @@ export interface RequestedTool {
   namespace: string | null;
   kind: ToolCallKind;
   summary: ToolCallSummary;
-  invocation: { tool_name: string; tool_namespace: string | null; payload: JsonObject };
+  invocation: Invocation;
+}
+
+interface Invocation {
+  tool_name: string;
+  tool_namespace: string | null;
+  payload: JsonObject;
 }
 
 /** What came back for a call. */
@@ -93,6 +102,19 @@ function requested(
     },
     invocation: { tool_name: name, tool_namespace: namespace, payload },
   };
+}
+
+/** Whether the reference can read it: it refuses a bundle in which a `wait` does not name its cell. */
+export function isReadable({ tool_name, payload }: Invocation): boolean {
+  if (tool_name !== 'wait') return true;
+  try {
+    return (
+      typeof member(parseJson(Buffer.from(stringAt(payload, 'arguments') ?? '')), 'cell_id') === 'string'
+    );
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return false;
+    throw error;
+  }
 }
 
 /** The namespace that Codex gives to the tools of an MCP server. */

@@ -8,7 +8,14 @@ import { arrayAt, type JsonObject, parseObject, stringAt } from './json.js';
 import type { CommandProcess, ProcessExit } from './processes.js';
 import type { Rollout } from './rollout.js';
 import { later } from './time.js';
-import { commandOutput, type RequestedTool, requestedTool, toolOutput, toolResult } from './tool-call.js';
+import {
+  commandOutput,
+  isReadable,
+  type RequestedTool,
+  requestedTool,
+  toolOutput,
+  toolResult,
+} from './tool-call.js';
 import { commandDirectory, writeCommandRuntime } from './tool-runtime.js';
 
 /** A tool call from the model's request to the output sent back. */
@@ -81,7 +88,9 @@ export class ThreadTools {
       requester: { type: 'model' },
       kind,
       summary,
-      invocation_payload: this.#rollout.payload('tool_invocation', invocation),
+      invocation_payload: isReadable(invocation)
+        ? this.#rollout.payload('tool_invocation', invocation)
+        : null,
     };
     this.#rollout.event(atNs, started, this.#threadId, turnId, 'after');
     const source = stringAt(invocation.payload, 'input');

@@ -33,6 +33,9 @@ async function expectAccepted(events: readonly EvidenceEvent[]): Promise<void> {
 /** Of the recording of a cell: its call names another tool when it comes back. */
 const otherTool = { flips: [{ at: 30, byte: 1334, bits: 1 }], changes: [] };
 
+/** Of the same recording: what the model waits for cannot be read. */
+const unreadableWait = { flips: [{ at: 53, byte: 489, bits: 1 }], changes: [] };
+
 /** Of the app-server's recording: the process is said to end while it goes on. */
 const exitBeforeTheEnd = {
   flips: [{ at: 61, byte: 0, bits: 1 }],
@@ -112,7 +115,7 @@ describe.each(Object.entries(recordings))('%s', (_, recording) => {
         });
         await expectAccepted(damaged);
       }),
-      { numRuns: 12, examples: [[exitBeforeTheEnd], [otherTool]] },
+      { numRuns: 12, examples: [[exitBeforeTheEnd], [otherTool], [unreadableWait]] },
     );
   });
 
