@@ -11,10 +11,10 @@ struct registers {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
 	unsigned long original_ax, ip, cs, flags, sp;
 };
-#define ARG1(ctx) ((ctx)->di)
-#define ARG2(ctx) ((ctx)->si)
-#define ARG3(ctx) ((ctx)->dx)
-#define ARG4(ctx) ((ctx)->cx)
+#define ARG1(ctx) settled((ctx)->di)
+#define ARG2(ctx) settled((ctx)->si)
+#define ARG3(ctx) settled((ctx)->dx)
+#define ARG4(ctx) settled((ctx)->cx)
 /* Arguments from the seventh on, above the return address. */
 #define ARG7(ctx) stack_word((ctx)->sp + 8)
 #define ARG8(ctx) stack_word((ctx)->sp + 16)
@@ -22,39 +22,54 @@ struct registers {
 #define ARG10(ctx) stack_word((ctx)->sp + 32)
 #define ARG12(ctx) stack_word((ctx)->sp + 48)
 #define ARG13(ctx) stack_word((ctx)->sp + 56)
-#define RETURN_VALUE(ctx) ((ctx)->ax)
+#define RETURN_VALUE(ctx) settled((ctx)->ax)
 /* Where a Rust function that returns more than two words is to put it; its arguments come after that. */
-#define RUST_RESULT(ctx) ((ctx)->di)
-#define RUST_ARG1(ctx) ((ctx)->si)
-#define RUST_ARG3(ctx) ((ctx)->cx)
-#define RUST_ARG4(ctx) ((ctx)->r8)
-#define RUST_ARG5(ctx) ((ctx)->r9)
+#define RUST_RESULT(ctx) settled((ctx)->di)
+#define RUST_ARG1(ctx) settled((ctx)->si)
+#define RUST_ARG3(ctx) settled((ctx)->cx)
+#define RUST_ARG4(ctx) settled((ctx)->r8)
+#define RUST_ARG5(ctx) settled((ctx)->r9)
 #define RUST_ARG6(ctx) stack_word((ctx)->sp + 8)
 #define RUST_ARG7(ctx) stack_word((ctx)->sp + 16)
+/* As of Go 1.17: arguments and results begin in the same register. */
+#define GO_ARG1(ctx) settled((ctx)->ax)
+#define GO_ARG2(ctx) settled((ctx)->bx)
+#define GO_GOROUTINE(ctx) settled((ctx)->r14)
 #elif defined(__TARGET_ARCH_arm64)
 struct registers {
 	unsigned long x[31];
 	unsigned long sp;
 };
-#define ARG1(ctx) ((ctx)->x[0])
-#define ARG2(ctx) ((ctx)->x[1])
-#define ARG3(ctx) ((ctx)->x[2])
-#define ARG4(ctx) ((ctx)->x[3])
-#define ARG7(ctx) ((ctx)->x[6])
-#define ARG8(ctx) ((ctx)->x[7])
+#define ARG1(ctx) settled((ctx)->x[0])
+#define ARG2(ctx) settled((ctx)->x[1])
+#define ARG3(ctx) settled((ctx)->x[2])
+#define ARG4(ctx) settled((ctx)->x[3])
+#define ARG7(ctx) settled((ctx)->x[6])
+#define ARG8(ctx) settled((ctx)->x[7])
 #define ARG9(ctx) stack_word((ctx)->sp)
 #define ARG10(ctx) stack_word((ctx)->sp + 8)
 #define ARG12(ctx) stack_word((ctx)->sp + 24)
 #define ARG13(ctx) stack_word((ctx)->sp + 32)
-#define RETURN_VALUE(ctx) ((ctx)->x[0])
-#define RUST_RESULT(ctx) ((ctx)->x[8])
-#define RUST_ARG1(ctx) ((ctx)->x[0])
-#define RUST_ARG3(ctx) ((ctx)->x[2])
-#define RUST_ARG4(ctx) ((ctx)->x[3])
-#define RUST_ARG5(ctx) ((ctx)->x[4])
-#define RUST_ARG6(ctx) ((ctx)->x[5])
-#define RUST_ARG7(ctx) ((ctx)->x[6])
+#define RETURN_VALUE(ctx) settled((ctx)->x[0])
+#define RUST_RESULT(ctx) settled((ctx)->x[8])
+#define RUST_ARG1(ctx) settled((ctx)->x[0])
+#define RUST_ARG3(ctx) settled((ctx)->x[2])
+#define RUST_ARG4(ctx) settled((ctx)->x[3])
+#define RUST_ARG5(ctx) settled((ctx)->x[4])
+#define RUST_ARG6(ctx) settled((ctx)->x[5])
+#define RUST_ARG7(ctx) settled((ctx)->x[6])
+/* As of Go 1.18. */
+#define GO_ARG1(ctx) settled((ctx)->x[0])
+#define GO_ARG2(ctx) settled((ctx)->x[1])
+#define GO_GOROUTINE(ctx) settled((ctx)->x[28])
 #endif
+
+/* Keeps the compiler from choosing between two registers by address, which the verifier does not allow. */
+static __always_inline __u64 settled(__u64 value)
+{
+	asm volatile("" : "+r"(value));
+	return value;
+}
 
 /* The number of a system call. */
 #if defined(__TARGET_ARCH_x86)

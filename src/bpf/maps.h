@@ -101,6 +101,7 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
+/* By thread, or by goroutine. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);

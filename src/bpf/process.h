@@ -5,8 +5,8 @@
 #ifndef AGSIGHT_PROCESS_H
 #define AGSIGHT_PROCESS_H
 
+#include "goroutine.h"
 #include "known-file.h"
-#include "maps.h"
 #include "path.h"
 
 static __always_inline __u32 parent_of(struct task_struct *task)
@@ -250,6 +250,8 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	__u32 root_pid = process->root_pid;
 
+	if (process->flags & PROCESS_GO)
+		forget_goroutines(pid);
 	bpf_map_delete_elem(&processes, &pid);
 
 	__u64 time = bpf_ktime_get_ns();

@@ -273,6 +273,10 @@ struct socket_record {
 #define COOKIE_RING 0x10
 /* With COOKIE_AEAD: EVP_AEAD_CTX_seal_scatter, which puts the tag elsewhere. It and EVP_AEAD_CTX_seal do not call each other. */
 #define COOKIE_SCATTER 0x20
+/* Go's crypto/tls: arguments in registers of its own, and calls of goroutines, which go from thread to thread. */
+#define COOKIE_GO 0x40
+/* With COOKIE_GO: an instruction by which the function returns. */
+#define COOKIE_GO_RETURN 0x80
 #define COOKIE_LIBRARY_SHIFT 8
 /* Not of a probe: bytes that went over a socket as they are. */
 #define LIBRARY_SOCKET 255
@@ -283,6 +287,8 @@ struct socket_record {
 #define PROCESS_NO_FILES 0x2
 /* What it hands to io_uring is counted request by request. */
 #define PROCESS_SEES_RINGS 0x4
+/* Set here: goroutines of it may be inside TLS calls. */
+#define PROCESS_GO 0x8
 
 /*
  * Counters. Each but RECORDS says how often something was not recorded, and why. src/bpf/record.ts names

@@ -28,11 +28,13 @@ export const Cookie = {
   aead: 0x8,
   ring: 0x10,
   scatter: 0x20,
+  go: 0x40,
+  goReturn: 0x80,
   libraryShift: 8,
 } as const;
 
 /** The TLS libraries by their numbers in a cookie. */
-export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring', 'gnutls'] as const;
+export const tlsLibraries = ['unknown', 'openssl', 'aws-lc', 'ring', 'gnutls', 'crypto/tls'] as const;
 
 export const OperationFlag = { pathCut: 0x1, nameUnreadable: 0x2, created: 0x4 } as const;
 

@@ -5,7 +5,7 @@
 #ifndef AGSIGHT_TLS_H
 #define AGSIGHT_TLS_H
 
-#include "maps.h"
+#include "goroutine.h"
 
 static __always_inline void fill_tls(struct tls_record *record, struct call *call, __u16 flags)
 {
@@ -195,6 +195,49 @@ static __always_inline struct call *find_call(__u64 id)
 	return call;
 }
 
+/* The memory of the library that stands for the connection. */
+static __always_inline __u64 connection_of(struct registers *ctx, __u64 cookie)
+{
+	return cookie & COOKIE_GO ? GO_ARG1(ctx) : ARG1(ctx);
+}
+
+/*
+ * Fills in `call`, which begins. Returns how many bytes it moves, at its buffer; 0 when that is known only when it returns:
+ * plaintext is often encrypted in place, and after the call it would be gone.
+ */
+static __always_inline __u64 begin_call(struct registers *ctx, struct call *call, __u64 cookie, __u32 root_pid)
+{
+	call->cookie = cookie;
+	call->root_pid = root_pid;
+	call->start_time = bpf_ktime_get_ns();
+	call->ssl = connection_of(ctx, cookie);
+	call->buffer = cookie & COOKIE_GO ? GO_ARG2(ctx) : ARG2(ctx);
+	call->count_address = 0;
+	call->additional_length = 0;
+	call->position = 0;
+	if (cookie & COOKIE_RING)
+		return ring_call(ctx, call);
+	if (cookie & COOKIE_SCATTER) {
+		call->buffer = ARG8(ctx);
+		call->additional = ARG12(ctx);
+		call->additional_length = ARG13(ctx);
+		return ARG9(ctx);
+	}
+	if (cookie & COOKIE_AEAD) {
+		call->additional = ARG9(ctx);
+		call->additional_length = ARG10(ctx);
+		if (cookie & COOKIE_RECEIVE) {
+			call->count_address = ARG3(ctx);
+			return 0;
+		}
+		call->buffer = ARG7(ctx);
+		return ARG8(ctx);
+	}
+	if (cookie & COOKIE_EX)
+		call->count_address = ARG4(ctx);
+	return 0;
+}
+
 static __always_inline int tls_enter(struct registers *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -207,7 +250,7 @@ static __always_inline int tls_enter(struct registers *ctx)
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 
 	if (cookie & COOKIE_HANDSHAKE) {
-		struct connection_key key = { .ssl = ARG1(ctx), .pid = pid };
+		struct connection_key key = { .ssl = connection_of(ctx, cookie), .pid = pid };
 		struct connection *connection = bpf_map_lookup_elem(&connections, &key);
 
 		/* A handshake where bytes have flowed: the library gave this memory to a new connection. */
@@ -216,42 +259,25 @@ static __always_inline int tls_enter(struct registers *ctx)
 		return 0;
 	}
 
-	struct call *call = find_call(id);
-	__u64 sealed = 0;
+	if (cookie & COOKIE_GO) {
+		id = goroutine_id(ctx, pid);
+		process->flags |= PROCESS_GO;
+	}
+
+	struct call *call = cookie & COOKIE_GO_RETURN ? bpf_map_lookup_elem(&calls, &id) : find_call(id);
+	__u64 moved;
 
 	if (!call)
 		return 0;
-	call->cookie = cookie;
-	call->root_pid = process->root_pid;
-	call->start_time = bpf_ktime_get_ns();
-	call->ssl = ARG1(ctx);
-	call->buffer = ARG2(ctx);
-	call->count_address = 0;
-	call->additional_length = 0;
-	call->position = 0;
-	if (cookie & COOKIE_RING) {
-		sealed = ring_call(ctx, call);
-	} else if (cookie & COOKIE_SCATTER) {
-		call->buffer = ARG8(ctx);
-		sealed = ARG9(ctx);
-		call->additional = ARG12(ctx);
-		call->additional_length = ARG13(ctx);
-	} else if (cookie & COOKIE_AEAD) {
-		call->additional = ARG9(ctx);
-		call->additional_length = ARG10(ctx);
-		if (cookie & COOKIE_RECEIVE) {
-			call->count_address = ARG3(ctx);
-		} else {
-			call->buffer = ARG7(ctx);
-			sealed = ARG8(ctx);
-		}
-	} else if (cookie & COOKIE_EX) {
-		call->count_address = ARG4(ctx);
-	}
-	/* The plaintext is often encrypted in place: after the call it would be gone. */
-	if (sealed > 0)
-		record_transfer(call, pid, sealed);
-	if (cookie & COOKIE_AEAD && !(cookie & COOKIE_RECEIVE))
+	if (cookie & COOKIE_GO_RETURN)
+		moved = (__s64)GO_ARG1(ctx) > 0 ? GO_ARG1(ctx) : 0;
+	else
+		moved = begin_call(ctx, call, cookie, process->root_pid);
+	if (moved > 0)
+		record_transfer(call, pid, moved);
+	if (cookie & COOKIE_GO_RETURN)
+		bpf_map_delete_elem(&calls, &id);
+	else if (cookie & COOKIE_AEAD && !(cookie & COOKIE_RECEIVE))
 		call->cookie = 0;
 	return 0;
 }

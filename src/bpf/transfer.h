@@ -78,19 +78,16 @@ static __always_inline void fill_content(struct content_record *record, struct t
 	record->missing = missing;
 }
 
-static __noinline int report_missing_content(struct thread *thread, __u64 missing)
+static __always_inline void report_missing_content(struct thread *thread, __u64 missing)
 {
 	struct content_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-	if (!record || !thread) {
+	if (!record) {
 		count(COUNTER_OPERATION_RING_FULL);
-		if (record)
-			bpf_ringbuf_discard(record, 0);
-		return 0;
+		return;
 	}
 	fill_content(record, thread, missing);
 	submit(record);
-	return 0;
 }
 
 struct thread_pointer {

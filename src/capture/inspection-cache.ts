@@ -16,7 +16,7 @@ const codeBytes = 16;
 
 interface Entry {
   report: BinaryReport;
-  /** The first bytes of each function, in the order of the report, hexadecimal. */
+  /** The first bytes of each function, and those where it returns, in the order of the report, hexadecimal. */
   code: string[];
 }
 
@@ -69,7 +69,8 @@ function write(directory: string, file: string, path: string, report: BinaryRepo
 function codeAt(path: string, { tls }: BinaryReport): string[] {
   const descriptor = openSync(path, 'r');
   try {
-    return tls.flatMap(functionsOf).map(({ offset }) => {
+    const places = tls.flatMap(functionsOf).flatMap(({ offset, returns = [] }) => [offset, ...returns]);
+    return places.map((offset) => {
       const bytes = Buffer.alloc(codeBytes);
       readSync(descriptor, bytes, 0, codeBytes, offset);
       return bytes.toString('hex');

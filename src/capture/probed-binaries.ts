@@ -44,23 +44,37 @@ interface Target {
   offset: number;
   flags: number;
   atReturn: boolean;
+  /** Where it returns, when it is not probed by way of the stack. */
+  returns?: readonly number[];
   tier: string;
 }
 
-const isHandshake = (name: TlsFunction['name']) => name === 'ssl_do_handshake' || name === 'gnutls_handshake';
+const isHandshake = (name: TlsFunction['name']) => name.endsWith('_handshake');
+const isReceive = (name: TlsFunction['name']) => name.endsWith('_read') || name.endsWith('_recv');
 
 function flagsOf({ name, isEx }: TlsFunction): number {
   return (
     (isEx ? Cookie.ex : 0) |
-    (name === 'ssl_read' || name === 'gnutls_record_recv' ? Cookie.receive : 0) |
+    (isReceive(name) ? Cookie.receive : 0) |
     (isHandshake(name) ? Cookie.handshake : 0)
   );
 }
 
-/** What is probed of a library: the calls of OpenSSL and GnuTLS; of what rustls drives, the AEAD below the records. */
+/** What is probed of a library: the calls of OpenSSL, GnuTLS and Go; of what rustls drives, the AEAD below the records. */
 function targetsOf(stack: TlsLibrary): Target[] {
   const { library, tier } = stack;
-  if (tier === null || library === 'rustls' || library === 'crypto/tls') return [];
+  if (tier === null || library === 'rustls') return [];
+  if (library === 'crypto/tls') {
+    return stack.functions.map((found) => ({
+      library,
+      name: symbolName(found),
+      offset: found.offset,
+      flags: flagsOf(found) | Cookie.go,
+      atReturn: false,
+      returns: found.returns ?? [],
+      tier,
+    }));
+  }
   if (library === 'openssl' || library === 'gnutls') {
     return stack.functions.map((found) => ({
       library,
@@ -192,12 +206,14 @@ export class ProbedBinaries {
     const probes: Probe[] = [];
     const described: ProbedBinary['probes'] = [];
     for (const target of report.tls.flatMap(targetsOf)) {
-      const { library, name, atReturn, tier } = target;
+      const { library, name, atReturn, returns = [], tier } = target;
       const cookie = (tlsLibraries.indexOf(library) << Cookie.libraryShift) | target.flags;
+      // First where it returns: a call that begins in between is missed whole.
+      for (const offset of returns) probes.push({ offset, cookie: cookie | Cookie.goReturn, atReturn });
       probes.push({ offset: probeOffset(file, target.offset, report.arch), cookie, atReturn });
       described.push({ library, function: name, offset: target.offset, tier });
     }
-    if (!probes.some(({ atReturn }) => atReturn)) return undefined;
+    if (!probes.some(({ atReturn, cookie }) => atReturn || cookie & Cookie.goReturn)) return undefined;
     this.#program.attach(path, probes, name);
     return { path: name, report, probes: described };
   }

@@ -147,7 +147,7 @@ function libraryObject(
   functionsOf: typeof import('../elf/binary.js').functionsOf,
 ): object {
   const { library, version, tier, confidence, offsets } = found;
-  const functions = functionsOf(found).map(({ symbol, offset }) => ({ symbol, offset }));
+  const functions = functionsOf(found).map(({ confidence: _, ...place }) => place);
   return {
     library,
     ...(version === null ? {} : { version }),

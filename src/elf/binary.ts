@@ -7,6 +7,7 @@ import { readDynamicSection } from './dynamic.js';
 import { readFunctionTable } from './eh-frame.js';
 import { BinaryFile } from './file.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
+import { findGoTls, type GoFindings, readGoVersion } from './go-functions.js';
 import { type Arch, type ElfHeaders, readHeaders } from './headers.js';
 import {
   findEntry,
@@ -23,6 +24,7 @@ import {
   eachRecordLibrary,
   type Findings,
   isOfGnutls,
+  isOfGo,
   type OpensslOffsets,
   opensslConfidence,
   opensslOffsets,
@@ -63,6 +65,13 @@ interface GnutlsLibrary extends Finding {
   offsets: Readonly<Record<string, number>>;
 }
 
+/** The one of Go, with the version of Go itself. */
+interface GoLibrary extends Finding {
+  library: 'crypto/tls';
+  version: string | null;
+  offsets: Readonly<Record<string, number>> | null;
+}
+
 /** Encrypts records for rustls. Its functions have signatures of their own: they are in `offsets` only. */
 interface RecordLibrary extends Finding {
   library: RecordLibraryName;
@@ -72,12 +81,12 @@ interface RecordLibrary extends Finding {
 
 /** There, and with no function that agsight knows. */
 interface OtherLibrary extends Finding {
-  library: 'rustls' | 'crypto/tls';
+  library: 'rustls';
   version: string | null;
   offsets: null;
 }
 
-export type TlsLibrary = OpensslLibrary | GnutlsLibrary | RecordLibrary | OtherLibrary;
+export type TlsLibrary = OpensslLibrary | GnutlsLibrary | GoLibrary | RecordLibrary | OtherLibrary;
 
 export interface BinaryIdentity {
   /** As given. */
@@ -140,7 +149,11 @@ export function inspectBinary(path: string, options: InspectOptions = {}): Binar
     return {
       ...inspection.identity(),
       tls: librariesOf(
-        { tier: openssl, functions: openssl === null ? [] : inspection.find(openssl).functions },
+        {
+          tier: openssl,
+          functions: openssl === null ? [] : inspection.find(openssl).functions,
+          goVersion: inspection.goVersion(),
+        },
         records,
         versions && isElsewhere ? { ...versions, openssl: null } : versions,
       ),
@@ -158,7 +171,8 @@ export function compareTiers(
     const librariesBy = (tier: Tier) => {
       const { functions, records } = inspection.find(tier);
       const byLibrary = eachRecordLibrary((library) => ({ tier, found: records[library] }));
-      return librariesOf({ tier, functions }, byLibrary, undefined);
+      const goVersion = inspection.goVersion();
+      return librariesOf({ tier, functions, goVersion }, byLibrary, undefined);
     };
     const byTier = {
       symbol: librariesBy('symbol'),
@@ -177,6 +191,8 @@ interface Inspection {
   versions(): Versions | undefined;
   /** Whether the loader gives it a libssl: then the version of OpenSSL in it may be that of the headers alone. */
   loadsOpenssl(): boolean;
+  /** Null when it is no program of Go, or one that does not tell. */
+  goVersion(): string | null;
   identity(): BinaryIdentity;
 }
 
@@ -207,7 +223,7 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   const finders: Record<Tier, () => Findings> = {
     symbol: () =>
       options.symbols === undefined
-        ? findBySymbols(file, headers, map)
+        ? withGo(findBySymbols(file, headers, map), findGoTls(file, headers, map))
         : findByDebugFile(options.symbols, { file, headers, map, buildId: fingerprint.build_id }),
     pattern: () => surveyOnce().patterns,
     table: () => findingsOf(entry),
@@ -226,6 +242,7 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
     versions: () => survey?.versions,
     loadsOpenssl: () =>
       readDynamicSection(file, headers, map)?.needed.some((name) => /^libssl[.-]/.test(name)) === true,
+    goVersion: () => readGoVersion(file, headers),
     identity() {
       const codex = survey?.versions.codex ?? null;
       if (codex !== null && entry !== undefined && codex !== entry.codex_version) {
@@ -242,17 +259,27 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
   };
 }
 
+/** What a Go program calls its functions is as good as a symbol. */
+function withGo(findings: Findings, { functions, reasons }: GoFindings): Findings {
+  return {
+    ...findings,
+    functions: [...findings.functions, ...functions],
+    reasons: [...findings.reasons, ...reasons],
+  };
+}
+
 const notFound: Finding & { offsets: null } = { tier: null, confidence: null, functions: [], offsets: null };
 
 /** `versions`: what the texts say; undefined when nobody has read them. */
 function librariesOf(
-  calls: { tier: Tier | null; functions: TlsFunction[] },
+  calls: { tier: Tier | null; functions: TlsFunction[]; goVersion: string | null },
   records: Record<RecordLibraryName, { tier: Tier | null; found: RecordAnswer }>,
   versions: Versions | undefined,
 ): TlsLibrary[] {
   const libraries: TlsLibrary[] = [];
-  const { tier } = calls;
-  const functions = calls.functions.filter((found) => !isOfGnutls(found));
+  const { tier, goVersion } = calls;
+  const functions = calls.functions.filter((found) => !isOfGnutls(found) && !isOfGo(found));
+  const go = calls.functions.filter(isOfGo);
   const gnutls = calls.functions.filter(isOfGnutls);
   const version = versions?.openssl ?? null;
   if (functions.length > 0) {
@@ -274,7 +301,7 @@ function librariesOf(
       tier,
       confidence: 'high',
       functions: gnutls,
-      offsets: Object.fromEntries(gnutls.map(({ name, offset }) => [name, offset])),
+      offsets: offsetsByName(gnutls),
     });
   }
   const texts = {
@@ -290,9 +317,23 @@ function librariesOf(
   const encrypts = recordLibraryNames.some((name) => libraries.some(({ library }) => library === name));
   if (versions?.rustls && !encrypts)
     libraries.push({ library: 'rustls', version: versions.rustls, ...notFound });
-  if (versions?.hasGoTls) libraries.push({ library: 'crypto/tls', version: null, ...notFound });
+  if (go.length > 0) {
+    libraries.push({
+      library: 'crypto/tls',
+      version: goVersion,
+      tier,
+      confidence: 'high',
+      functions: go,
+      offsets: offsetsByName(go),
+    });
+  } else if (versions?.hasGoTls) {
+    libraries.push({ library: 'crypto/tls', version: goVersion, ...notFound });
+  }
   return libraries;
 }
+
+const offsetsByName = (functions: readonly TlsFunction[]): Readonly<Record<string, number>> =>
+  Object.fromEntries(functions.map(({ name, offset }) => [name, offset]));
 
 export interface NamedFunction {
   /** The name that it has in its library. */
@@ -300,16 +341,17 @@ export interface NamedFunction {
   /** In bytes from the start of the file. */
   offset: number;
   confidence: Confidence;
+  /** As in TlsFunction. */
+  returns?: readonly number[];
 }
 
 /** The functions of a library, by the names that they have in it. */
 export function functionsOf({ library, functions, offsets, confidence }: TlsLibrary): NamedFunction[] {
   if (library !== 'aws-lc' && library !== 'ring') {
-    return functions.map((found) => ({
-      symbol: symbolName(found),
-      offset: found.offset,
-      confidence: found.confidence,
-    }));
+    return functions.map((found) => {
+      const { offset, confidence, returns } = found;
+      return { symbol: symbolName(found), offset, confidence, ...(returns && { returns }) };
+    });
   }
   return recordFunctions(library).flatMap(([key, symbol]) => {
     const offset = offsets?.[key];

@@ -7,6 +7,7 @@ import { boringsslNeedle, findBoringssl } from './boringssl.js';
 import { scanCode } from './code-scan.js';
 import { type FunctionTable, readFunctionTable } from './eh-frame.js';
 import type { BinaryFile } from './file.js';
+import { isGo } from './go-functions.js';
 import type { ElfHeaders, Segment } from './headers.js';
 import { chooseFunctions } from './pattern-tier.js';
 import { findRing } from './ring.js';
@@ -45,10 +46,10 @@ export function surveyProgram(
     return type === 'load' && (executable || !writable);
   });
   const functions = readFunctionTable(file, headers, map);
-  const nothing = (reason: string): Findings => ({
+  const nothing = (...reasons: string[]): Findings => ({
     functions: [],
     records: eachRecordLibrary(() => null),
-    reasons: [reason],
+    reasons,
   });
   const { code, text } = divide(segments, functions);
   for (const [what, ranges, limit] of [
@@ -87,7 +88,8 @@ export function surveyProgram(
     };
   }
   if (functions === undefined) {
-    return { versions, patterns: nothing('no .eh_frame to tell where functions start') };
+    const reason = 'no .eh_frame to tell where functions start';
+    return { versions, patterns: isGo(headers) ? nothing() : nothing(reason) };
   }
   const scan = scanCode({
     file,

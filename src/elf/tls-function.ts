@@ -14,6 +14,8 @@ export interface TlsFunction {
   /** In bytes from the start of the file, as a uprobe wants it. */
   offset: number;
   confidence: Confidence;
+  /** Where it returns, as file offsets: of functions of Go that move data, which are probed there. */
+  returns?: readonly number[];
 }
 
 /**
@@ -53,7 +55,7 @@ export type RecordAnswer = RecordFinding | null | undefined;
 
 /** What one tier found. */
 export interface Findings {
-  /** Of OpenSSL, of libraries with its interface, and of GnuTLS. */
+  /** Of OpenSSL, of libraries with its interface, of GnuTLS and of Go. */
   functions: TlsFunction[];
   records: Record<RecordLibraryName, RecordAnswer>;
   /** Why something is missing, a phrase each. */
@@ -83,10 +85,16 @@ const symbolNames = {
   gnutls_record_send: 'gnutls_record_send',
   gnutls_record_recv: 'gnutls_record_recv',
   gnutls_handshake: 'gnutls_handshake',
+  go_tls_write: 'crypto/tls.(*Conn).Write',
+  go_tls_read: 'crypto/tls.(*Conn).Read',
+  go_tls_client_handshake: 'crypto/tls.(*Conn).clientHandshake',
+  go_tls_server_handshake: 'crypto/tls.(*Conn).serverHandshake',
 } as const;
 
-/** The others are of OpenSSL. */
+/** What is neither of GnuTLS nor of Go is of OpenSSL. */
 export const isOfGnutls = ({ name }: Pick<TlsFunction, 'name'>): boolean => name.startsWith('gnutls_');
+
+export const isOfGo = ({ name }: Pick<TlsFunction, 'name'>): boolean => name.startsWith('go_tls_');
 
 /** The name that the function has in its library. */
 export function symbolName({ name, isEx }: Pick<TlsFunction, 'name' | 'isEx'>): string {

@@ -54,7 +54,10 @@ function obstacleOf({ library }: TlsLibrary, { remarks }: BinaryReport): [reason
   const because = remarks.length === 0 ? '' : `: ${remarks.join('; ')}`;
   switch (library) {
     case 'crypto/tls':
-      return ["Go's functions pass arguments and stacks in a way of their own", otherBuild];
+      return [
+        `its functions were not found${because}`,
+        'use a build with Go 1.18 or newer that has its section headers',
+      ];
     case 'rustls':
       return ['it encrypts with neither ring nor aws-lc', otherBuild];
     case 'aws-lc':
