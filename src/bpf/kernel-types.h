@@ -35,6 +35,7 @@ struct registers {
 #define GO_ARG1(ctx) settled((ctx)->ax)
 #define GO_ARG2(ctx) settled((ctx)->bx)
 #define GO_GOROUTINE(ctx) settled((ctx)->r14)
+#define STACK_POINTER(ctx) settled((ctx)->sp)
 #elif defined(__TARGET_ARCH_arm64)
 struct registers {
 	unsigned long x[31];
@@ -62,6 +63,7 @@ struct registers {
 #define GO_ARG1(ctx) settled((ctx)->x[0])
 #define GO_ARG2(ctx) settled((ctx)->x[1])
 #define GO_GOROUTINE(ctx) settled((ctx)->x[28])
+#define STACK_POINTER(ctx) settled((ctx)->sp)
 #endif
 
 /* Keeps the compiler from choosing between two registers by address, which the verifier does not allow. */

@@ -238,6 +238,41 @@ static __always_inline __u64 begin_call(struct registers *ctx, struct call *call
 	return 0;
 }
 
+/*
+ * Where Go's callers leave room for the arguments of a call, which a function keeps there while it calls others. When Go moves a
+ * stack, it moves what points into it, too.
+ */
+struct go_arguments {
+	__u64 connection;
+	__u64 buffer;
+	__u64 length;
+};
+
+/*
+ * The call of Go that returns with `moved` bytes; none when they are not known. One that was waiting when the capture began is
+ * found by its arguments.
+ */
+static __always_inline struct call *returning_call(struct registers *ctx, __u64 id, __u64 cookie, __u32 root_pid,
+						   __u64 moved)
+{
+	struct call *call = bpf_map_lookup_elem(&calls, &id);
+	struct go_arguments arguments = {};
+
+	if (!(cookie & COOKIE_RECEIVE) ||
+	    bpf_probe_read_user(&arguments, sizeof(arguments), (void *)(STACK_POINTER(ctx) + 8)))
+		return call;
+	if (!call && arguments.connection && moved <= arguments.length) {
+		call = find_call(id);
+		if (!call)
+			return 0;
+		begin_call(ctx, call, cookie, root_pid);
+		call->ssl = arguments.connection;
+	}
+	if (call && call->ssl == arguments.connection)
+		call->buffer = arguments.buffer;
+	return call;
+}
+
 static __always_inline int tls_enter(struct registers *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -264,15 +299,18 @@ static __always_inline int tls_enter(struct registers *ctx)
 		process->flags |= PROCESS_GO;
 	}
 
-	struct call *call = cookie & COOKIE_GO_RETURN ? bpf_map_lookup_elem(&calls, &id) : find_call(id);
+	struct call *call;
 	__u64 moved;
 
+	if (cookie & COOKIE_GO_RETURN) {
+		moved = (__s64)GO_ARG1(ctx) > 0 ? GO_ARG1(ctx) : 0;
+		call = returning_call(ctx, id, cookie, process->root_pid, moved);
+	} else {
+		call = find_call(id);
+		moved = call ? begin_call(ctx, call, cookie, process->root_pid) : 0;
+	}
 	if (!call)
 		return 0;
-	if (cookie & COOKIE_GO_RETURN)
-		moved = (__s64)GO_ARG1(ctx) > 0 ? GO_ARG1(ctx) : 0;
-	else
-		moved = begin_call(ctx, call, cookie, process->root_pid);
 	if (moved > 0)
 		record_transfer(call, pid, moved);
 	if (cookie & COOKIE_GO_RETURN)

@@ -1,6 +1,7 @@
 // A program of Go, whose goroutines go from thread to thread while they are inside a call: the official build of Buf, which
 // is stripped as most are.
 
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
@@ -8,7 +9,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { capture } from '../../src/capture/capture.js';
 import { inspectForProbes } from '../../src/capture/probed-binaries.js';
 import { readEvidence } from '../../src/evidence/reader.js';
@@ -34,9 +35,10 @@ const server = {
   'HTTP/1.1': (identity: { key: string; cert: string }): Server => createServer(identity),
 };
 
-/** Answers every request, and remembers how long it was. */
+/** Answers every request, not before `mayAnswer`, and remembers how long it was. */
 async function startServer(
   protocol: keyof typeof server,
+  mayAnswer: Promise<void> = Promise.resolve(),
 ): Promise<{ url: string; lengths: number[]; close(): void }> {
   const { key, certificate: cert } = createServerIdentity();
   const started = server[protocol]({ key, cert });
@@ -46,8 +48,9 @@ async function startServer(
     request.on('data', (bytes: Buffer) => {
       length += bytes.length;
     });
-    request.on('end', () => {
+    request.on('end', async () => {
       lengths.push(length);
+      await mayAnswer;
       response.writeHead(200, { 'content-type': 'application/proto' });
       response.end(answer);
     });
@@ -56,6 +59,13 @@ async function startServer(
   await once(started, 'listening');
   const { port } = started.address() as AddressInfo;
   return { url: `https://127.0.0.1:${port}`, lengths, close: () => started.close() };
+}
+
+/** What runs Buf for a request that it sends to `url`. */
+function askCommand(buf: string, url: string): string {
+  writeFileSync(join(directory, 'echo.proto'), schema);
+  writeFileSync(join(directory, 'ask.json'), JSON.stringify({ text: 'y'.repeat(sentCharacters) }));
+  return `'${buf}' curl -k --protocol connect --schema ${directory} -d @${directory}/ask.json ${url}/a.v1.Echo/Say`;
 }
 
 test.for(['HTTP/2', 'HTTP/1.1'] as const)(
@@ -67,10 +77,7 @@ test.for(['HTTP/2', 'HTTP/1.1'] as const)(
     inspectForProbes(buf);
     const { url, lengths, close } = await startServer(protocol);
     const output = join(directory, protocol.replace('/', '-'));
-    writeFileSync(join(directory, 'echo.proto'), schema);
-    writeFileSync(join(directory, 'ask.json'), JSON.stringify({ text: 'y'.repeat(sentCharacters) }));
-    const ask = `'${buf}' curl -k --protocol connect --schema ${directory} -d @${directory}/ask.json ${url}/a.v1.Echo/Say`;
-    const script = `for i in $(seq ${clients}); do ${ask} > ${directory}/answer.$i & done; wait`;
+    const script = `for i in $(seq ${clients}); do ${askCommand(buf, url)} > ${directory}/answer.$i & done; wait`;
     try {
       await capture({
         output,
@@ -93,3 +100,35 @@ test.for(['HTTP/2', 'HTTP/1.1'] as const)(
     expect([...libraries]).toEqual(['crypto/tls']);
   },
 );
+
+test('what it waits for when the capture begins is recorded', async (context) => {
+  requireRoot(context);
+  const buf = await requireGoProgram(context);
+  let answer = () => {};
+  const mayAnswer = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { url, lengths, close } = await startServer('HTTP/1.1', mayAnswer);
+  const child = spawn('sh', ['-c', `exec ${askCommand(buf, url)}`], { stdio: 'ignore' });
+  const output = join(directory, 'waiting');
+  try {
+    await vi.waitUntil(() => lengths.length > 0, { timeout: 30_000 });
+    await capture({
+      output,
+      target: { pids: [child.pid ?? 0] },
+      ringBytes: 1 << 20,
+      observer: { follow: answer, push() {}, recorded() {} },
+      stop: new AbortController().signal,
+    });
+  } finally {
+    close();
+  }
+  let received = '';
+  for await (const event of readEvidence(output)) {
+    if (event.kind === 'tls' && event.direction === 'receive')
+      received += Buffer.from(event.data).toString('latin1');
+  }
+  const [head = '', body = ''] = received.split('\r\n\r\n');
+  expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(body.split('x').length - 1).toBe(100_000);
+});
