@@ -104,9 +104,12 @@ async function interpretAnew(dir: string, checked: CheckedEvidence): Promise<voi
     return;
   }
   const { AgsightError } = await import('../errors.js');
-  throw new AgsightError('no-evidence', 'has no evidence, which alone holds the secrets', {
+  const { pathFault } = await import('../bundle-path.js');
+  const fault = pathFault(dir);
+  throw new AgsightError('no-evidence', fault ?? 'has no evidence, which alone holds the secrets', {
     file: dir,
-    remedy: 'leave out --keep-secrets',
+    remedy:
+      fault === undefined ? 'leave out --keep-secrets' : 'name the directory that agsight capture wrote',
   });
 }
 

@@ -1,6 +1,7 @@
 // The names of the evidence files inside a bundle: evidence/000001.pb, 000002.pb and so on.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathFault } from '../bundle-path.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
 
 const DIGITS = 6;
@@ -40,7 +41,8 @@ export function listSegments(bundleDir: string): number[] {
 }
 
 function noEvidence(bundleDir: string, cause?: unknown): AgsightError {
-  return new AgsightError('no-evidence', 'no evidence in this directory (evidence/000001.pb is not there)', {
+  const fault = pathFault(bundleDir) ?? 'no evidence in this directory (evidence/000001.pb is not there)';
+  return new AgsightError('no-evidence', fault, {
     file: bundleDir,
     remedy: 'name a directory that agsight capture wrote',
     cause,

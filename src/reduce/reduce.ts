@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { pathFault } from '../bundle-path.js';
 import { AgsightError } from '../errors.js';
 import { MANIFEST_FILE } from '../trace/bundle-reader.js';
 import { Rejection } from '../trace/rejection.js';
@@ -76,7 +77,7 @@ export class BundleRejected extends AgsightError {
 /** What is missing where a manifest.json would be, which the reference does not say. */
 function missingBundle(dir: string, { code }: Rejection): string | undefined {
   if (code !== 'manifest-unreadable' || existsSync(join(dir, MANIFEST_FILE))) return undefined;
-  return existsSync(dir) ? 'has no manifest.json, so it is no bundle' : 'there is no such directory';
+  return pathFault(dir) ?? 'has no manifest.json, so it is no bundle';
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {

@@ -27,6 +27,22 @@ describe('readEvidence', () => {
     await expect(readBundle(bundle)).rejects.toThrow(none);
   });
 
+  it('tells a directory without evidence from one that is not there, and from a file', async () => {
+    const bundle = temporaryBundle();
+    const file = join(bundle, 'file');
+    writeFileSync(file, '');
+    const remedy = '(name a directory that agsight capture wrote)';
+    for (const [path, fault] of [
+      [bundle, 'no evidence in this directory (evidence/000001.pb is not there)'],
+      [join(bundle, 'nowhere'), 'there is no such directory'],
+      [join(file, 'below'), 'there is no such directory'],
+      [file, 'is a file, not a directory'],
+    ] as const) {
+      const message = `${path}: ${fault} ${remedy}`;
+      await expect(readBundle(path)).rejects.toMatchObject({ code: 'no-evidence', message });
+    }
+  });
+
   it('reads past a damaged frame and names its place', async () => {
     const bundle = temporaryBundle();
     writeCapture(bundle, [hello, world]);

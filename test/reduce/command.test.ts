@@ -86,6 +86,11 @@ test('a directory without a bundle is refused', async () => {
     /nowhere: there is no such directory \(name the directory that agsight capture wrote, or/,
   );
   expect(exitCode).toBe(1);
+  await expect(run('reduce', '--keep-secrets', join(dir, 'nowhere'))).rejects.toThrow(
+    /nowhere: there is no such directory \(name the directory that agsight capture wrote\)/,
+  );
+  writeFileSync(join(dir, 'file'), '');
+  expect((await run('reduce', join(dir, 'file'))).err).toMatch(/file: is a file, not a directory \(name/);
   mkdirSync(join(dir, 'empty'));
   expect((await run('reduce', join(dir, 'empty'))).err).toMatch(
     /empty: has no manifest.json, so it is no bundle \(name/,
