@@ -34,7 +34,7 @@ export function sessionMapCommand(): Command {
     .option('--cwd <dir>', 'only threads that worked in this directory or below it')
     .addHelpText(
       'after',
-      '\nTimes without a zone are local. Exit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read.',
+      '\nTimes without a zone are local. Exit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read or holds nothing to read.',
     )
     .action(async (paths: string[], _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();

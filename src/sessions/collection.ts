@@ -30,23 +30,22 @@ export class Collection {
   /** Exchanges name no thread: the items in rollout files may tell. */
   #needsItems = false;
 
-  /** @throws AgsightError `not-found` or `unreadable` when the path cannot be used at all */
+  /** @throws AgsightError `not-found`, `unreadable` or `no-rollouts` when the path cannot be used at all */
   async addPath(path: string): Promise<void> {
     const stats = statOf(path) ?? statOf(representations(path).compressed);
-    if (stats === undefined) {
-      throw new AgsightError('not-found', 'cannot be read: ENOENT', {
-        file: path,
-        remedy: 'name a rollout file, a CODEX_HOME or a bundle',
-      });
-    }
+    if (stats === undefined) throw unusable('not-found', 'there is no such file or directory', path);
     if (!stats.isDirectory()) {
       const isRollout = parseRolloutName(basename(path)) !== undefined;
       if (isRollout || /\.jsonl(?:\.zst)?$/.test(path)) this.#want(path, false);
       else this.skipped.push({ file: path, reason: NOT_A_ROLLOUT_NAME });
     } else if (isBundle(path)) {
       await this.#addBundle(path);
-    } else {
-      this.#wantDirectory(path, () => true);
+    } else if (!this.#wantDirectory(path, () => true)) {
+      throw unusable(
+        'no-rollouts',
+        'is no bundle, and holds no rollout file (rollout-TIME-UUID.jsonl, or .jsonl.zst), nor does a directory below it',
+        path,
+      );
     }
   }
 
@@ -153,8 +152,11 @@ export class Collection {
     }
   }
 
-  /** @param startedMs the start of a capture whose exchanges may be in files that are not wanted otherwise */
-  #wantDirectory(directory: string, isWanted: (threadId: string) => boolean, startedMs?: number): void {
+  /**
+   * @param startedMs the start of a capture whose exchanges may be in files that are not wanted otherwise
+   * @returns whether there is any rollout file, or what looks like one
+   */
+  #wantDirectory(directory: string, isWanted: (threadId: string) => boolean, startedMs?: number): boolean {
     const { files, skipped } = findRollouts(directory);
     const isOurs = (path: string) => {
       const threadId = parseRolloutName(basename(path))?.threadId;
@@ -167,6 +169,7 @@ export class Collection {
       else if (this.#needsItems && (statOf(path)?.mtimeMs ?? 0) >= (startedMs ?? Infinity))
         this.#want(path, true);
     }
+    return files.length + skipped.length > 0;
   }
 
   #want(path: string, isCandidate: boolean): void {
@@ -184,8 +187,23 @@ export class Collection {
   }
 }
 
+/** Undefined when there is nothing. */
 function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false });
+  try {
+    return statSync(path);
+  } catch (cause) {
+    const code = systemErrorCode(cause);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new AgsightError('unreadable', `cannot be read: ${code ?? String(cause)}`, {
+      file: path,
+      remedy: 'check the path and its permissions',
+      cause,
+    });
+  }
+}
+
+function unusable(code: string, what: string, file: string): AgsightError {
+  return new AgsightError(code, what, { file, remedy: 'name a rollout file, a CODEX_HOME or a bundle' });
 }
 
 /** The first damage of each kind in each segment, with the number of others: one bad disk makes thousands. */

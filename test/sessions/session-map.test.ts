@@ -171,8 +171,27 @@ describe('a session map', () => {
   it('says which given path is not there', async () => {
     const missing = join(temporaryDirectory(), 'gone');
     await expect(readSessionMap([missing])).rejects.toThrow(
-      expect.objectContaining({ code: 'not-found', file: missing, exitCode: 1 }),
+      expect.objectContaining({
+        message: `${missing}: there is no such file or directory (name a rollout file, a CODEX_HOME or a bundle)`,
+        code: 'not-found',
+        exitCode: 1,
+      }),
     );
+    const [file = ''] = recorded('0.142.0/exec');
+    await expect(readSessionMap([join(file, 'below')])).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('refuses a directory that holds nothing to read, and says what it looked for', async () => {
+    const home = temporaryDirectory();
+    mkdirSync(join(home, 'sessions'));
+    writeFileSync(join(home, 'sessions', 'notes.jsonl'), '{}\n');
+    for (const directory of [temporaryDirectory(), home]) {
+      await expect(readSessionMap([directory])).rejects.toMatchObject({
+        code: 'no-rollouts',
+        exitCode: 1,
+        message: expect.stringMatching(/: is no bundle, and holds no rollout file .*\(name a rollout file/),
+      });
+    }
   });
 
   it('skips a given file that is no rollout, and takes a renamed one', async () => {
@@ -316,7 +335,8 @@ describe('agsight session-map', () => {
   });
 
   it('says so when there is nothing', async () => {
-    expect(await run(temporaryDirectory())).toMatchObject({ output: 'no sessions found', exitCode: 0 });
+    const wanted = ['--cwd', '/nowhere', ...recorded('0.142.0/exec')];
+    expect(await run(...wanted)).toMatchObject({ output: 'no sessions found', exitCode: 0 });
   });
 });
 
