@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import type elfy from 'elfy';
 import { AgsightError, messageOf } from '../errors.js';
 import type { BinaryFile } from './file.js';
+import { describeScript, scriptBytes } from './script.js';
 
 // As the CommonJS that it is, as in commander.ts: a target may be waiting for its probes.
 const { Parser }: typeof elfy = createRequire(import.meta.url)('elfy');
@@ -122,10 +123,11 @@ function readSectionNames(file: BinaryFile, table: { off: number; size: number }
 
 function requireElf64(file: BinaryFile, start: Buffer): void {
   if (start.toString('latin1', 0, 4) !== '\x7fELF') {
-    const foreign = foreignFormat(start);
+    const script = describeScript(file.path, file.read(0, Math.min(file.size, scriptBytes)));
+    const foreign = script?.what ?? foreignFormat(start);
     throw new AgsightError('not-elf', `${foreign === undefined ? '' : `${foreign}, `}not an ELF file`, {
       file: file.path,
-      remedy: 'name the native Linux program or library',
+      remedy: script?.remedy ?? 'name the native Linux program or library',
     });
   }
   if (start.length < fileHeaderBytes) throw file.damaged('the ELF header is cut', start.length);
@@ -138,7 +140,6 @@ function requireElf64(file: BinaryFile, start: Buffer): void {
 function foreignFormat(start: Buffer): string | undefined {
   if (start.length === 0) return 'an empty file';
   const magic = start.toString('hex', 0, 4);
-  if (magic.startsWith('2321')) return 'a script';
   if (magic.startsWith('4d5a')) return 'a Windows program (PE)';
   if (['feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'].includes(magic))
     return 'a macOS program (Mach-O)';

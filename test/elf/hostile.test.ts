@@ -78,7 +78,7 @@ describe('what is no program', () => {
   it.each<[string, string | Uint8Array, string, RegExp]>([
     ['an empty file', '', 'not-elf', /an empty file/],
     ['a text', 'hello world, not a program\n', 'not-elf', /: not an ELF file/],
-    ['a script', '#!/bin/sh\n', 'not-elf', /a script/],
+    ['a script', '#!/bin/sh\n', 'not-elf', /a script that \/bin\/sh runs, not an ELF file \(name the/],
     ['a Windows program', Buffer.from('4d5a9000', 'hex'), 'not-elf', /Windows/],
     ['a macOS program', Buffer.from('cffaedfe', 'hex'), 'not-elf', /macOS/],
     ['a cut magic', '\x7fE', 'not-elf', /not an ELF file/],
