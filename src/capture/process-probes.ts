@@ -3,9 +3,10 @@
 
 import type { KernelProgram } from '../bpf/kernel-program.js';
 import type { Notice } from '../bpf/notice.js';
+import { foreignTlsLibraries, linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { tlsVerdicts } from '../elf/tls-verdict.js';
 import { AgsightError, systemErrorCode } from '../errors.js';
-import { note } from '../render/notes.js';
+import { detail, note } from '../render/notes.js';
 import { likelyFiles } from './likely-files.js';
 import {
   identity,
@@ -91,8 +92,7 @@ export class ProcessProbes {
     try {
       const isProbed = this.#binaries.probeProgram(path).length > 0;
       this.#tellUnseen(path, path);
-      if (isProbed) return;
-      note(`agsight: no known TLS function in ${path}; ${this.#rest}`);
+      if (!isProbed) this.#tellUnprobed(path, path);
     } catch (error) {
       if (!isNotProbeable(error)) throw error;
     }
@@ -109,9 +109,7 @@ export class ProcessProbes {
       if (exe.endsWith(' (deleted)')) {
         note(`agsight: the program of process ${pid} was removed or replaced; recording the one that runs`);
       }
-      if (!this.#probeRunning(pid, exe)) {
-        note(`agsight: no known TLS function in ${exe}; ${this.#rest}`);
-      }
+      if (!this.#probeRunning(pid, exe)) this.#tellUnprobed(`/proc/${pid}/exe`, exe);
     } catch (cause) {
       const code = cause instanceof AgsightError ? undefined : systemErrorCode(cause);
       if (code === undefined) throw cause;
@@ -142,6 +140,16 @@ export class ProcessProbes {
     this.#tellUnseen(`/proc/${pid}/exe`, exe);
     this.#rememberHome(pid);
     return this.#probeLibraries(pid) || isProbed;
+  }
+
+  /** A target that is not probed. That a shell speaks no TLS is nothing to tell: what it starts is probed in its turn. */
+  #tellUnprobed(path: string, name: string): void {
+    const hasTls =
+      this.#binaries.reportOf(identity(path))?.tls.length !== 0 ||
+      linkedTlsLibraries(path).length > 0 ||
+      foreignTlsLibraries(path).length > 0;
+    if (hasTls) note(`agsight: no known TLS function in ${name}; ${this.#rest}`);
+    else detail(`agsight: no TLS library in ${name}; ${this.#rest}`);
   }
 
   /** A target with a library that no probe sees into: `unseen` tells of its connections only when they end. */
