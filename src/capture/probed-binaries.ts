@@ -7,7 +7,7 @@ import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie, tlsLibraries } from '../bpf/record.js';
 import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
 import { linkedTlsLibraries } from '../elf/linked-libraries.js';
-import { symbolName, type TlsFunction } from '../elf/tls-function.js';
+import { captureTiers, symbolName, type TlsFunction } from '../elf/tls-function.js';
 import { AgsightError } from '../errors.js';
 import { inspectOnce } from './inspection-cache.js';
 import { PlainPrograms } from './plain-programs.js';
@@ -111,7 +111,7 @@ function identityOf({ dev, ino, size }: Stats): string {
  * @param held another path of the file, for when `path` has gone
  */
 export function inspectForProbes(path: string, held = path): BinaryReport {
-  const inspect = (file: string) => inspectBinary(file, { order: ['table', 'symbol', 'pattern'] });
+  const inspect = (file: string) => inspectBinary(file, { order: captureTiers });
   try {
     return inspectOnce(path, inspect);
   } catch (error) {

@@ -117,6 +117,8 @@ export interface InspectOptions {
    * its first 64 KiB. Versions are then given only where they came with the answer.
    */
   order?: readonly Tier[] | undefined;
+  /** Reads on, with an `order` too, for the versions and for what else is there. */
+  readsAll?: boolean | undefined;
   /** Instead of the user's own table and the one that comes with the program. */
   table?: OffsetTable | undefined;
   /** A separate debug file whose symbols are taken instead of the program's own. */
@@ -143,7 +145,9 @@ export function inspectBinary(path: string, options: InspectOptions = {}): Binar
       );
       return { tier, found: tier === null ? undefined : inspection.find(tier).records[library] };
     });
-    if (options.order === undefined) inspection.survey();
+    for (const tier of openssl === null ? order : order.slice(0, order.indexOf(openssl) + 1))
+      inspection.remark(inspection.find(tier).doubts);
+    if (options.readsAll ?? options.order === undefined) inspection.survey();
     const versions = inspection.versions();
     const isElsewhere = openssl === null && (versions?.openssl ?? null) !== null && inspection.loadsOpenssl();
     return {
@@ -169,7 +173,8 @@ export function compareTiers(
   return withInspection(path, options, (inspection) => {
     inspection.survey();
     const librariesBy = (tier: Tier) => {
-      const { functions, records } = inspection.find(tier);
+      const { functions, records, doubts } = inspection.find(tier);
+      inspection.remark(doubts);
       const byLibrary = eachRecordLibrary((library) => ({ tier, found: records[library] }));
       const goVersion = inspection.goVersion();
       return librariesOf({ tier, functions, goVersion }, byLibrary, undefined);
@@ -186,6 +191,7 @@ export function compareTiers(
 interface Inspection {
   /** What the tier finds; each is asked once. */
   find(tier: Tier): Findings;
+  remark(what: readonly string[]): void;
   survey(): Survey;
   /** Undefined before the survey. */
   versions(): Versions | undefined;
@@ -238,6 +244,7 @@ function inspectionOf(file: BinaryFile, headers: ElfHeaders, options: InspectOpt
       remarks.push(...findings.reasons);
       return findings;
     },
+    remark: (what) => void remarks.push(...what),
     survey: surveyOnce,
     versions: () => survey?.versions,
     loadsOpenssl: () =>

@@ -82,14 +82,16 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
     return {
       functions: [],
       records: eachRecordLibrary(() => null),
-      reasons: ["BoringSSL's functions could be at several places"],
+      reasons: [],
+      doubts: ["BoringSSL's functions could be at several places"],
     };
   }
   if (read === undefined || write === undefined) {
     return {
       functions: [],
       records: eachRecordLibrary(() => null),
-      reasons: ['no known byte pattern of its BoringSSL'],
+      reasons: [],
+      doubts: ['no known byte pattern of its BoringSSL'],
     };
   }
   const called = machine.branches(codeAt(write), map.toVaddr(write) ?? 0).flatMap(({ target, isCall }) => {
@@ -114,6 +116,7 @@ export function findBoringssl({ file, map, machine, ranges, places, windowBytes 
     ],
     records: eachRecordLibrary(() => null),
     reasons: [],
+    doubts: [],
   };
 }
 

@@ -196,7 +196,7 @@ export function findEntry(
 export function findingsOf(entry: OffsetEntry | undefined): Findings {
   const offsets = entry?.offsets;
   if (offsets === undefined || offsets === null) {
-    return { functions: [], records: eachRecordLibrary(() => undefined), reasons: [] };
+    return { functions: [], records: eachRecordLibrary(() => undefined), reasons: [], doubts: [] };
   }
   const { ssl_write, ssl_read, ssl_do_handshake, write_is_ex, read_is_ex } = offsets;
   const confidence = 'high';
@@ -215,7 +215,7 @@ export function findingsOf(entry: OffsetEntry | undefined): Findings {
     if (found !== undefined) return { offsets: found, confidence };
     return recordFunctions(library).some(([key]) => offsets[key] === null) ? null : undefined;
   };
-  return { functions, records: eachRecordLibrary(recordsOf), reasons: [] };
+  return { functions, records: eachRecordLibrary(recordsOf), reasons: [], doubts: [] };
 }
 
 /** Every file offset in the row. */

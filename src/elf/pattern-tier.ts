@@ -35,11 +35,15 @@ export function chooseFunctions(
   map: AddressMap,
 ): Findings {
   const reasons = [...obstacles, ...anchored.reasons];
-  const chosen = (name: WantedFunction): { offset: number; confidence: Confidence } | undefined => {
+  const doubts: string[] = [];
+  const chosen = (
+    name: WantedFunction,
+    why: string[],
+  ): { offset: number; confidence: Confidence } | undefined => {
     const choice = choose(name, patternMatches.get(name) ?? [], anchored.places.get(name) ?? []);
     if (choice === undefined) return undefined;
     if ('reason' in choice) {
-      reasons.push(choice.reason);
+      why.push(choice.reason);
       return undefined;
     }
     const offset = map.toOffset(choice.vaddr);
@@ -48,7 +52,7 @@ export function chooseFunctions(
 
   const chosenRecords = (library: RecordLibraryName): RecordAnswer => {
     const symbols: Readonly<Record<string, RecordSymbol>> = recordSymbols[library];
-    const found = new Map(Object.entries(symbols).map(([key, symbol]) => [key, chosen(symbol)]));
+    const found = new Map(Object.entries(symbols).map(([key, symbol]) => [key, chosen(symbol, reasons)]));
     const offsets = recordOffsets(library, (key) => found.get(key)?.offset);
     if (offsets === undefined) return null;
     const isDoubtful = [...found.values()].some((one) => one?.confidence === 'low');
@@ -56,10 +60,10 @@ export function chooseFunctions(
   };
 
   const functions = openssl.flatMap(([name, kind]): TlsFunction[] => {
-    const found = chosen(name);
+    const found = chosen(name, doubts);
     return found === undefined ? [] : [{ ...kind, ...found }];
   });
-  const isDoubtful = reasons.some((reason) => /^SSL_(?:write|read)/.test(reason));
+  const isDoubtful = doubts.some((reason) => /^SSL_(?:write|read)/.test(reason));
   const isWhole = (isEx: boolean) =>
     !isDoubtful &&
     (['ssl_write', 'ssl_read'] as const).every((name) =>
@@ -67,7 +71,7 @@ export function chooseFunctions(
     );
   const carriers = functions.filter(({ name }) => name !== 'ssl_do_handshake');
   if (carriers.length > 0 && !isWhole(true) && !isWhole(false)) {
-    reasons.push(`only ${carriers.map(symbolName).join(' and ')} was found: data in one direction`);
+    doubts.push(`only ${carriers.map(symbolName).join(' and ')} was found: data in one direction`);
   }
   return {
     functions: functions.filter(({ name, isEx }) =>
@@ -75,6 +79,7 @@ export function chooseFunctions(
     ),
     records: eachRecordLibrary(chosenRecords),
     reasons,
+    doubts,
   };
 }
 

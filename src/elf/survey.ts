@@ -50,6 +50,7 @@ export function surveyProgram(
     functions: [],
     records: eachRecordLibrary(() => null),
     reasons,
+    doubts: [],
   });
   const { code, text } = divide(segments, functions);
   for (const [what, ranges, limit] of [
@@ -81,7 +82,7 @@ export function surveyProgram(
       .filter(({ executable }) => executable)
       .map(({ offset, fileSize }) => ({ offset, length: fileSize }));
     const input = { file, map, machine, ranges, places: boringssl, windowBytes };
-    const none = nothing('no byte patterns of BoringSSL for aarch64');
+    const none = { ...nothing(), doubts: ['no byte patterns of BoringSSL for aarch64'] };
     return {
       versions: { ...versions, openssl: versions.openssl ?? 'BoringSSL' },
       patterns: headers.arch === 'x86_64' ? findBoringssl(input) : none,

@@ -109,7 +109,7 @@ export function findBySymbols(file: BinaryFile, headers: ElfHeaders, map: Addres
     // Where the names of one library were left in, those of the others would have been, too.
     return functions.length > 0 ? null : undefined;
   };
-  return { functions, records: eachRecordLibrary(recordsOf), reasons };
+  return { functions, records: eachRecordLibrary(recordsOf), reasons, doubts: [] };
 }
 
 /** .symtab and .dynsym by the section headers; without any, .dynsym as the loader finds it. */

@@ -3,6 +3,8 @@
 
 export type Tier = 'symbol' | 'pattern' | 'table';
 export const tiers: readonly Tier[] = ['symbol', 'pattern', 'table'];
+/** As a capture asks them, and whoever tells what a capture would do: a program of the table costs its first 64 KiB. */
+export const captureTiers: readonly Tier[] = ['table', 'symbol', 'pattern'];
 
 /** `low`: found in one way only, where there are two that could confirm each other. */
 export type Confidence = 'high' | 'low';
@@ -60,6 +62,8 @@ export interface Findings {
   records: Record<RecordLibraryName, RecordAnswer>;
   /** Why something is missing, a phrase each. */
   reasons: string[];
+  /** Why one of `functions` is missing: of no matter where another tier has found them. */
+  doubts: string[];
 }
 
 /** One answer for each record library. */

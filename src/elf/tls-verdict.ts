@@ -2,7 +2,7 @@
 // place that puts this into words; finding the functions is binary.ts's.
 
 import { type BinaryReport, functionsOf, type TlsLibrary } from './binary.js';
-import { recordLibraryNames } from './tls-function.js';
+import { type Confidence, recordLibraryNames, type Tier } from './tls-function.js';
 
 export interface TlsVerdict {
   library: string;
@@ -12,7 +12,9 @@ export interface TlsVerdict {
   /** The functions that are probed; empty when none are. */
   functions: string[];
   /** What found them; null when none are. */
-  tier: string | null;
+  tier: Tier | null;
+  /** How sure that is. */
+  confidence: Confidence | null;
   /** Why it is not captured, and what to do about it; null when it is. */
   reason: string | null;
   remedy: string | null;
@@ -25,9 +27,11 @@ const otherBuild = 'use a build with OpenSSL, or with rustls on aws-lc or ring 0
 export function tlsVerdicts(report: BinaryReport): TlsVerdict[] {
   return report.tls.flatMap((stack) => {
     const functions = functionsOf(stack).map(({ symbol }) => symbol);
-    const { library, version, tier } = stack;
+    const { library, version, tier, confidence } = stack;
     if (functions.length > 0) {
-      return [{ library, version, is_captured: true, functions, tier, reason: null, remedy: null }];
+      return [
+        { library, version, is_captured: true, functions, tier, confidence, reason: null, remedy: null },
+      ];
     }
     return isIdle(stack, report) ? [] : [unseen(library, version, ...obstacleOf(stack, report))];
   });
@@ -39,7 +43,21 @@ export function foreignVerdicts(names: readonly string[]): TlsVerdict[] {
 }
 
 function unseen(library: string, version: string | null, reason: string, remedy: string): TlsVerdict {
-  return { library, version, is_captured: false, functions: [], tier: null, reason, remedy };
+  return {
+    library,
+    version,
+    is_captured: false,
+    functions: [],
+    tier: null,
+    confidence: null,
+    reason,
+    remedy,
+  };
+}
+
+/** Of a library that is captured: `by table, confidence high` */
+export function howFound({ tier, confidence }: TlsVerdict): string {
+  return `by ${tier}, confidence ${confidence}`;
 }
 
 /** rustls has its records encrypted by one library; another one that lacks the functions for that does other work. */

@@ -7,6 +7,7 @@ import { mappedFiles } from '../capture/process.js';
 import { type BinaryReport, inspectBinary } from '../elf/binary.js';
 import { nativeProgramOf } from '../elf/launcher.js';
 import { foreignTlsLibraries, linkedTlsLibraries } from '../elf/linked-libraries.js';
+import { captureTiers } from '../elf/tls-function.js';
 import { foreignVerdicts, type TlsVerdict, tlsVerdicts } from '../elf/tls-verdict.js';
 import { AgsightError } from '../errors.js';
 
@@ -32,8 +33,8 @@ export class ProgramVerdicts {
   readonly #examine: (path: string) => BinaryReport;
   readonly #reports = new Map<string, BinaryReport>();
 
-  /** @param examine how the files are inspected; by default with all that can be told */
-  constructor(examine: (path: string) => BinaryReport = inspectBinary) {
+  /** @param examine how the files are inspected; by default as a capture does, and on with all that can be told */
+  constructor(examine: (path: string) => BinaryReport = inspectWholly) {
     this.#examine = examine;
   }
 
@@ -78,6 +79,10 @@ export class ProgramVerdicts {
     this.#reports.set(key, report);
     return report;
   }
+}
+
+function inspectWholly(path: string): BinaryReport {
+  return inspectBinary(path, { order: captureTiers, readsAll: true });
 }
 
 function identity(path: string): string {

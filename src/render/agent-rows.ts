@@ -1,6 +1,6 @@
 // Running agents as rows for a table.
 
-import type { TlsVerdict } from '../elf/tls-verdict.js';
+import { howFound, type TlsVerdict } from '../elf/tls-verdict.js';
 import type { RunningAgent } from '../host/agents.js';
 
 export const AGENT_HEAD = ['Process', 'Agent', 'Version', 'Role', 'Ports', 'Started', 'Session', 'TLS'];
@@ -19,11 +19,13 @@ export function agentRow(agent: RunningAgent): string[] {
   ];
 }
 
-/** `openssl by table`, a line for each library. */
+/** `openssl by table, confidence high`, a line for each library. */
 function tlsCell(tls: readonly TlsVerdict[]): string {
   if (tls.length === 0) return 'none known';
-  const lines = tls.map(({ library, is_captured, tier, reason }) =>
-    is_captured ? `${library} by ${tier}` : `${library}: not captured, ${reason}`,
+  const lines = tls.map((verdict) =>
+    verdict.is_captured
+      ? `${verdict.library} ${howFound(verdict)}`
+      : `${verdict.library}: not captured, ${verdict.reason}`,
   );
   return [...new Set(lines)].join('\n');
 }

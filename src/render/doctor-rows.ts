@@ -1,5 +1,6 @@
 // What `agsight doctor` found, as rows for tables.
 
+import { howFound } from '../elf/tls-verdict.js';
 import type { HostCheck } from '../host/checks.js';
 import type { ProgramExamination } from '../host/examine-program.js';
 
@@ -20,13 +21,13 @@ export function programRows(program: ProgramExamination): string[][] {
     ...(version === null ? [] : [`Codex ${version}`]),
   ].join('\n');
   const rows = tls.map((library, index) => {
-    const { file, version: its, is_captured, functions, tier } = library;
+    const { file, version: its, is_captured, functions } = library;
     const where = file === program.program ? '' : `, ${file}`;
     return [
       index === 0 ? name : '',
       [library.library, its ?? ''].join(' ').trim() + where,
       is_captured ? 'yes' : 'no',
-      is_captured ? `${functions.join(', ')} (by ${tier})` : (library.reason ?? ''),
+      is_captured ? `${functions.join(', ')} (${howFound(library)})` : (library.reason ?? ''),
       library.remedy ?? '',
     ];
   });

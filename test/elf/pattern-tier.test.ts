@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { createAddressMap } from '../../src/elf/address-map.js';
-import { inspectBinary } from '../../src/elf/binary.js';
+import { compareTiers, inspectBinary } from '../../src/elf/binary.js';
 import { BinaryFile } from '../../src/elf/file.js';
 import { readHeaders } from '../../src/elf/headers.js';
 import { requireThat } from '../support/requirements.js';
@@ -138,6 +138,15 @@ describe.runIf(process.arch === 'x64')('byte patterns alone', () => {
       expect(tls).toEqual([]);
       expect(remarks.join()).toMatch(/could be at any of 2 places: 0x[0-9a-f]+, 0x[0-9a-f]+/);
     }
+  });
+
+  it('is not told to doubt what the symbols tell', () => {
+    const source = [...clang, asmFunction('second', clangRead), main].join('\n');
+    const path = workshop.compile('named', source, ['-pie']);
+    expect(inspectBinary(path)).toMatchObject({ tls: [{ library: 'openssl', tier: 'symbol' }], remarks: [] });
+    const doubt = expect.stringMatching(/^SSL_read_ex could be at any of 2 places/);
+    expect(compareTiers(path).remarks).toContainEqual(doubt);
+    expect(inspect(path).remarks).toContainEqual(doubt);
   });
 
   it('takes no half: a write function without its read function', () => {

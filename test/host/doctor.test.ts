@@ -1,13 +1,17 @@
 // What agsight doctor says of this host, as root and without, and of programs.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { inspectForProbes } from '../../src/capture/probed-binaries.js';
+import { inspectBinary } from '../../src/elf/binary.js';
 import { canCapture, examineHost, type HostCheck } from '../../src/host/checks.js';
 import { examinePrograms } from '../../src/host/examine-program.js';
+import { ProgramVerdicts } from '../../src/host/program-verdict.js';
+import { programRows } from '../../src/render/doctor-rows.js';
 import { requireRoot, requireThat } from '../support/requirements.js';
 import { buildTlsGenerator } from '../support/tls-generator.js';
 
@@ -101,11 +105,26 @@ describe('of a program', () => {
             library: 'openssl',
             is_captured: true,
             tier: 'symbol',
+            confidence: 'high',
             functions: expect.arrayContaining(['SSL_write_ex']),
           },
         ],
       },
     ]);
+  });
+
+  test('it names the tier that a capture and agsight ps name, and shows how sure it is', () => {
+    const { arch, fingerprint, tls } = inspectBinary(generator);
+    const row = { codex_version: '1.2.3', arch, fingerprint, offsets: tls[0]?.offsets };
+    mkdirSync(join(directory, 'agsight'));
+    writeFileSync(join(directory, 'agsight', 'offsets.json'), JSON.stringify(row));
+    vi.stubEnv('XDG_CONFIG_HOME', directory);
+    vi.stubEnv('XDG_CACHE_HOME', directory);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const [program] = examinePrograms([generator]);
+    expect(program?.tls).toMatchObject([{ tier: 'table', confidence: 'high' }]);
+    expect(program?.tls).toEqual(new ProgramVerdicts(inspectForProbes).ofProgram(generator).tls);
+    expect(program && programRows(program)[0]?.[3]).toMatch(/ \(by table, confidence high\)$/);
   });
 
   test('a process is looked at as it runs', () => {
