@@ -158,7 +158,7 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
   const { harmlessKinds } = await import('../interpret/anomalies.js');
   const { interpretBundle } = await import('../interpret/interpret-bundle.js');
   const { reduceBundle } = await import('../reduce/reduce.js');
-  const { counted } = await import('../render/counted.js');
+  const { describeModelRequests } = await import('../render/exchange-lines.js');
   const { note } = await import('../render/notes.js');
   const { singleLine } = await import('../render/terminal.js');
 
@@ -169,11 +169,7 @@ async function interpret(bundle: string, keepsSecrets: boolean): Promise<boolean
     note(`agsight: ${kind}${count > 1 ? ` (${count} times)` : ''}: ${singleLine(example, 200)}`);
   }
   for (const anomaly of evidenceAnomalies) note(`agsight: ${singleLine(JSON.stringify(anomaly), 200)}`);
-  const calls = exchanges.filter(({ call }) => call !== undefined);
-  const models = [...new Set(calls.map(({ call }) => call?.model ?? 'unknown model'))];
-  note(
-    `agsight: ${counted(calls.length, 'model request')}${models.length > 0 ? ` to ${models.join(', ')}` : ''}`,
-  );
+  note(`agsight: ${describeModelRequests(exchanges)}`);
   let complete = evidenceAnomalies.length === 0 && anomalies.every(({ kind }) => harmlessKinds.has(kind));
   const checked = new Map([[resolve(bundle), undefined]]);
   for (const found of bundles) complete = (await reduceBundle(found, { checked })).complete && complete;

@@ -1,16 +1,14 @@
 // What a person sees while a capture runs: the progress line, and with -v a line for each exchange that has ended. Owns
-// the wording; what the evidence means is src/interpret.
+// the wording of the first, exchange-lines.ts that of the others; what the evidence means is src/interpret.
 
 import type { CaptureObserver } from '../capture/capture.js';
-import type { Exchange } from '../interpret/exchange.js';
 import { LiveView } from '../interpret/live-view.js';
 import { counted } from './counted.js';
+import { describeExchange } from './exchange-lines.js';
 import { detail } from './notes.js';
 import type { Progress } from './progress.js';
-import { singleLine } from './terminal.js';
 
 const intervalMs = 250;
-const maxLine = 300;
 
 export class CaptureDisplay implements CaptureObserver {
   readonly #view = new LiveView((exchange) => detail(`agsight: ${describeExchange(exchange)}`));
@@ -65,20 +63,6 @@ export class CaptureDisplay implements CaptureObserver {
     parts.splice(lost > 0 ? 1 : parts.length, 0, `${lost} lost`);
     return parts.join(', ');
   }
-}
-
-/** `POST api.openai.com/v1/responses 200, gpt-5.5 completed, 4200 tokens in, 64 out, 1.2 s` */
-function describeExchange(exchange: Exchange): string {
-  const { method, host, path, status, call, startedAtUnixMs, lastAtUnixMs } = exchange;
-  // What CONNECT asks for is a host by itself.
-  const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
-  const parts = [`${method} ${target} ${status ?? 'no answer'}`];
-  if (call !== undefined) parts.push(`${call.model ?? 'unknown model'} ${call.outcome}`);
-  if (call?.usage !== undefined) {
-    parts.push(`${call.usage.input_tokens} tokens in`, `${call.usage.output_tokens} out`);
-  }
-  if (status !== undefined) parts.push(`${((lastAtUnixMs - startedAtUnixMs) / 1000).toFixed(1)} s`);
-  return singleLine(parts.join(', '), maxLine);
 }
 
 /** `950`, `17.6k`, `1234.5k` */
