@@ -1,11 +1,13 @@
 // All connections of a capture: which bytes of the evidence are whose. OpenSSL's pieces name their connection; what an
 // AEAD implementation sees is one direction each, put together by pairing.ts. Owns the contexts and their reuse.
 
+import { basename } from 'node:path';
 import type { EvidenceEvent, ExitEvent, SocketEvent, TlsEvent } from '../evidence/event.js';
 import { ByteStream } from '../protocol/byte-stream.js';
 import type { Close } from '../protocol/http1.js';
 import { TlsRecordStream } from '../protocol/tls-record.js';
 import type { Anomalies } from './anomalies.js';
+import type { Place } from './direction.js';
 import type { ExchangeRouter } from './observer.js';
 import { Pairing } from './pairing.js';
 import { Rekeying } from './rekeying.js';
@@ -39,6 +41,8 @@ export class Connections {
   readonly #pairings = new Map<number, Pairing>();
   /** By process and direction. */
   readonly #rekeyings = new Map<string, Rekeying<RequestStream | ResponseStream>>();
+  /** What the processes run, by pid. */
+  readonly #programs = new Map<number, string>();
 
   constructor(route: ExchangeRouter, anomalies: Anomalies) {
     this.#route = route;
@@ -50,6 +54,8 @@ export class Connections {
     if (event.kind === 'tls') this.#tls(event);
     else if (event.kind === 'socket' && event.operation === 'close') this.#closed(event);
     else if (event.kind === 'exit') this.#exit(event);
+    else if (event.kind === 'exec' || event.kind === 'running')
+      this.#programs.set(event.pid, basename(event.execPath));
   }
 
   #tls(event: TlsEvent): void {
@@ -57,7 +63,9 @@ export class Connections {
     const key = isRecord ? `${event.connection} ${event.direction}` : `${event.connection}`;
     let channel = this.#channels.get(key);
     if (channel === undefined) {
-      channel = isRecord ? this.#context(event) : new WholeConnection(event, this.#route, this.#anomalies);
+      channel = isRecord
+        ? this.#context(event)
+        : new WholeConnection(this.#place(event), this.#route, this.#anomalies);
       this.#channels.set(key, channel);
     }
     channel.push(event);
@@ -84,6 +92,7 @@ export class Connections {
     }
     this.#pairings.get(pid)?.giveUp();
     this.#pairings.delete(pid);
+    this.#programs.delete(pid);
     for (const direction of ['send', 'receive']) this.#rekeyings.delete(`${pid} ${direction}`);
   }
 
@@ -93,6 +102,12 @@ export class Connections {
     for (const pairing of this.#pairings.values()) pairing.giveUp();
   }
 
+  /** A process that runs what its parent runs is known by the name of its thread. */
+  #place({ pid, connection, comm }: TlsEvent): Place {
+    const program = this.#programs.get(pid) ?? comm;
+    return { pid, connection, program: program === '' ? undefined : program };
+  }
+
   #context(first: TlsEvent): Channel {
     let pairing = this.#pairings.get(first.pid);
     if (pairing === undefined) {
@@ -100,7 +115,7 @@ export class Connections {
       this.#pairings.set(first.pid, pairing);
     }
     const { pid, connection } = first;
-    const place = { pid, connection };
+    const place = this.#place(first);
     const rekeyingKey = `${pid} ${first.direction}`;
     const rekeying = this.#rekeyings.get(rekeyingKey) ?? new Rekeying();
     this.#rekeyings.set(rekeyingKey, rekeying);
@@ -130,16 +145,11 @@ class WholeConnection implements Channel {
   /** When what was written last was sent. */
   #sentNs: bigint | undefined;
 
-  constructor({ pid, connection }: TlsEvent, route: ExchangeRouter, anomalies: Anomalies) {
-    this.pid = pid;
+  constructor(place: Place, route: ExchangeRouter, anomalies: Anomalies) {
+    this.pid = place.pid;
     this.#anomalies = anomalies;
-    this.#requests = new RequestStream({ pid, connection }, route, anomalies);
-    this.#responses = new ResponseStream(
-      { pid, connection },
-      () => this.#requests,
-      anomalies,
-      this.#requests,
-    );
+    this.#requests = new RequestStream(place, route, anomalies);
+    this.#responses = new ResponseStream(place, () => this.#requests, anomalies, this.#requests);
     this.#streams = { send: new ByteStream(this.#requests), receive: new ByteStream(this.#responses) };
   }
 

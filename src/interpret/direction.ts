@@ -25,6 +25,14 @@ const FLAWS: Readonly<Record<Http2Flaw, AnomalyKind>> = {
 /** What the first bytes of a connection say of its protocol; undefined when there are too few. */
 export type Beginning = 'http2' | 'other' | undefined;
 
+/** Whose connection it is. */
+export interface Place {
+  pid: number;
+  connection: bigint;
+  /** The name of what the process runs; undefined when it is not known. */
+  program: string | undefined;
+}
+
 export abstract class Direction implements ByteSink {
   readonly pid: number;
   readonly id: bigint;
@@ -39,13 +47,16 @@ export abstract class Direction implements ByteSink {
   /** The first bytes, while it is not known what they begin; afterwards undefined. */
   #beginning: Uint8Array | undefined = new Uint8Array();
   #isFinished = false;
+  readonly #program: string | undefined;
+  #bytes = 0;
   /** What was lost before any message: bytes of another protocol, or the rest of a message, as will turn out. */
   #unknown: LossReason | undefined;
   #tellClose: ((how: 'told' | 'gone') => void) | undefined;
 
-  constructor({ pid, connection }: { pid: number; connection: bigint }, anomalies: Anomalies) {
+  constructor({ pid, connection, program }: Place, anomalies: Anomalies) {
     this.pid = pid;
     this.id = connection;
+    this.#program = program;
     this.anomalies = anomalies;
   }
 
@@ -62,6 +73,7 @@ export abstract class Direction implements ByteSink {
   }
 
   data(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
     if (this.#beginning === undefined) {
       this.#recognise(bytes, 'later');
       this.#decoder.data(bytes);
@@ -101,7 +113,11 @@ export abstract class Direction implements ByteSink {
     if (reason === undefined) return;
     this.#unknown = undefined;
     if (this.#isRead) this.anomalies.add('framing-lost', `${this.where}: ${reason}`);
-    else this.anomalies.add('not-http', this.where);
+    else {
+      const program = this.#program === undefined ? '' : ` (${this.#program})`;
+      const where = `connection ${this.id} of process ${this.pid}${program}, ${this.direction}`;
+      this.anomalies.add('not-http', `${where}: ${this.#bytes} bytes`);
+    }
   }
 
   /** Whether `bytes` are the beginning of another connection, in the place of this one. */

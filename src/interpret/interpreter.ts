@@ -70,7 +70,11 @@ export class Interpreter {
         if (event.operation === 'close') this.#connections.push(this.#inOrder(event));
         return;
       case 'exec':
+        this.#connections.push(event);
         this.#processes.exec(this.#inOrder(event));
+        return;
+      case 'running':
+        this.#connections.push(event);
         return;
       case 'exit':
         this.#exit(this.#inOrder(event));

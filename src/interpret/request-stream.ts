@@ -13,7 +13,7 @@ import { HTTP2_LIMITS, type Http2Decoder, http2RequestDecoder } from '../protoco
 import { PREFACE } from '../protocol/http2-frame.js';
 import { webSocketParameters } from '../protocol/websocket-handshake.js';
 import type { Anomalies } from './anomalies.js';
-import { type Beginning, Direction, UNSEEN_HANDSHAKE } from './direction.js';
+import { type Beginning, Direction, type Place, UNSEEN_HANDSHAKE } from './direction.js';
 import type { ExchangeObserver, ExchangeRouter, SocketObserver } from './observer.js';
 
 export interface Outstanding {
@@ -40,7 +40,7 @@ export class RequestStream extends Direction {
   #areResponsesLost = false;
   #joined: SocketObserver | undefined;
 
-  constructor(place: { pid: number; connection: bigint }, route: ExchangeRouter, anomalies: Anomalies) {
+  constructor(place: Place, route: ExchangeRouter, anomalies: Anomalies) {
     super(place, anomalies);
     this.#route = route;
     this.http1 = requestDecoder(this.#handler());

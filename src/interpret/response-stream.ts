@@ -15,7 +15,7 @@ import { type Http2Decoder, http2ResponseDecoder } from '../protocol/http2.js';
 import { FRAME, FRAME_HEADER_BYTES, readFrameHeader, startsWithFrames } from '../protocol/http2-frame.js';
 import { webSocketParameters } from '../protocol/websocket-handshake.js';
 import type { Anomalies } from './anomalies.js';
-import { type Beginning, Direction, UNSEEN_HANDSHAKE } from './direction.js';
+import { type Beginning, Direction, type Place, UNSEEN_HANDSHAKE } from './direction.js';
 import type { ExchangeObserver, SocketObserver } from './observer.js';
 import type { RequestStream } from './request-stream.js';
 
@@ -40,12 +40,7 @@ export class ResponseStream extends Direction {
   readonly #receivingOn = new Map<number, ExchangeObserver>();
 
   /** `partner` is who sends the requests, if that is known from the start. */
-  constructor(
-    place: { pid: number; connection: bigint },
-    findPartner: PartnerFinder,
-    anomalies: Anomalies,
-    partner?: RequestStream,
-  ) {
+  constructor(place: Place, findPartner: PartnerFinder, anomalies: Anomalies, partner?: RequestStream) {
     super(place, anomalies);
     this.#partner = partner;
     this.#findPartner = findPartner;

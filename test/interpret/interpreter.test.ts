@@ -786,11 +786,24 @@ describe('what is not told', () => {
   ])('a connection of another protocol is counted, in each direction: %s', (_, ...pieces) => {
     const said = pieces.map((piece): ['>', string] => ['>', piece]);
     const events = talk(new Wire(), ...said, ['<', '+OK']);
+    const { length } = pieces.join('');
     for (const whole of [capture(...events), [captureStart(ms(1)), ...events, captureEnd(ms(1000))]]) {
       expect(interpret(whole).result.anomalies).toEqual([
-        { kind: 'not-http', count: 2, example: 'connection 1 of process 100, send' },
+        { kind: 'not-http', count: 2, example: `connection 1 of process 100 (codex), send: ${length} bytes` },
       ]);
     }
+  });
+
+  test('its example names the program of the process, as it runs it by then', () => {
+    const exec = execEvent(ms(5), { pid: 100, execPath: '/usr/bin/psql' });
+    const running: EvidenceEvent = { ...exec, kind: 'running', execPath: '/usr/bin/ssh' };
+    const examples = (...before: EvidenceEvent[]) =>
+      interpret([captureStart(ms(1)), ...before, ...talk(new Wire(), ['>', '\x10\x2a'])]).result.anomalies;
+    const named = (program: string) => [
+      { kind: 'not-http', count: 1, example: `connection 1 of process 100 (${program}), send: 2 bytes` },
+    ];
+    expect(examples(running)).toEqual(named('ssh'));
+    expect(examples(running, exec)).toEqual(named('psql'));
   });
 
   test('so is one whose records are seen in each direction for itself', () => {
