@@ -5,7 +5,9 @@ import type { VerifyReport } from '../evidence/verify.js';
 
 export function verifyCommand(): Command {
   return new Command('verify')
-    .description('check the evidence of a capture: frames, checksums, checkpoints, stream gaps, losses, end')
+    .description(
+      'check the evidence of a capture: frames, checksums, checkpoints, stream gaps, losses, end, and that capture.json agrees',
+    )
     .argument('<bundle>', 'directory that agsight capture wrote')
     .addHelpText(
       'after',
@@ -14,8 +16,8 @@ export function verifyCommand(): Command {
     .action(async (bundle: string, _options: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
       const { ExitCode } = await import('../errors.js');
-      const { verifyEvidence } = await import('../evidence/verify.js');
-      const report = await verifyEvidence(bundle);
+      const { verifyBundle } = await import('../evidence/verify.js');
+      const report = await verifyBundle(bundle);
       console.log(json === true ? JSON.stringify(report, null, 2) : await describe(report));
       process.exitCode = { ok: ExitCode.ok, incomplete: ExitCode.incomplete, altered: ExitCode.failed }[
         report.verdict
@@ -26,7 +28,7 @@ export function verifyCommand(): Command {
 const VERDICTS: Record<VerifyReport['verdict'], string> = {
   ok: 'ok: the evidence is all there and unchanged',
   incomplete: 'incomplete: what is there of the evidence is unchanged, and something is missing',
-  altered: 'altered: the evidence is not what the capture wrote',
+  altered: 'altered: the evidence, or capture.json beside it, is not what the capture wrote',
 };
 
 async function describe(report: VerifyReport): Promise<string> {

@@ -2,6 +2,7 @@
 // the verdict. Checksums and checkpoints show damage and careless edits; they are no signature, so whoever
 // needs proof keeps the reported SHA-256 of the whole evidence somewhere else.
 import { createHash } from 'node:crypto';
+import { type CaptureJsonFault, captureJsonFaults } from './capture-json.js';
 import type { CheckpointEvent, EvidenceEvent } from './event.js';
 import { decodeEvent } from './event-decoder.js';
 import { damageOf, type EvidenceAnomaly, noEnd, type SegmentItem, scanEvidence } from './reader.js';
@@ -18,6 +19,7 @@ interface Finding {
   verdict: Exclude<Verdict, 'ok'>;
   kind:
     | EvidenceAnomaly['kind']
+    | CaptureJsonFault['kind']
     | 'checkpoint-mismatch'
     | 'no-checkpoint'
     | 'no-start'
@@ -73,6 +75,23 @@ export async function verifyEvidence(bundleDir: string): Promise<VerifyReport> {
   const check = new Check();
   for await (const item of scanEvidence(bundleDir)) check.add(item);
   return check.report();
+}
+
+/**
+ * As `verifyEvidence`, and whether capture.json, where it is, says the same of the evidence. Nothing else is made of
+ * what it says.
+ *
+ * @throws AgsightError `no-evidence` when there is nothing to check
+ */
+export async function verifyBundle(bundleDir: string): Promise<VerifyReport> {
+  const report = await verifyEvidence(bundleDir);
+  const faults = captureJsonFaults(bundleDir, report).filter(
+    // Evidence that is known to be altered has other counts because of that.
+    ({ kind }) => kind === 'unreadable-capture-json' || report.verdict !== 'altered',
+  );
+  if (faults.length === 0) return report;
+  const findings = faults.map((fault): Finding => ({ verdict: 'altered', ...fault }));
+  return { ...report, verdict: 'altered', findings: [...findings, ...report.findings] };
 }
 
 class Check {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { verifyCommand } from '../../src/commands/verify.js';
@@ -7,7 +8,7 @@ import type { LossEvent } from '../../src/evidence/event.js';
 import { decodeEvent } from '../../src/evidence/event-decoder.js';
 import { encodeEvent } from '../../src/evidence/event-encoder.js';
 import { encodeFrame, FrameScanner } from '../../src/evidence/frame.js';
-import { verifyEvidence } from '../../src/evidence/verify.js';
+import { verifyBundle, verifyEvidence } from '../../src/evidence/verify.js';
 import type { RecordedEvent } from '../../src/evidence/writer.js';
 import { evidenceBytes, segments, temporaryBundle, tlsEvent, writeCapture } from './bundle.js';
 
@@ -157,6 +158,72 @@ describe('verifyEvidence', () => {
   });
 });
 
+describe('verifyBundle', () => {
+  const json = (bundle: string, text: string) => writeFileSync(join(bundle, 'capture.json'), text);
+  const summaryOf = (bundle: string, fields: object = {}) =>
+    JSON.stringify({
+      ended_at: '2026-11-20T14:18:45.000Z',
+      lost_events: 2,
+      evidence: { bytes: evidenceBytes(bundle).length, frames: 5 },
+      ...fields,
+    });
+  const lossy = () => captured([hello, loss({ ring_full: 2 })]);
+  const findingsOf = async (bundle: string) =>
+    (await verifyBundle(bundle)).findings.filter(({ kind }) => kind.includes('capture-json'));
+
+  it('does without a capture.json, and takes one that agrees or was never filled in', async () => {
+    const bundle = lossy();
+    const report = await verifyEvidence(bundle);
+    expect(await verifyBundle(bundle)).toEqual(report);
+    for (const text of [
+      summaryOf(bundle),
+      summaryOf(bundle, { lost_events: 3 }),
+      summaryOf(bundle, { ended_at: null, evidence: { bytes: 1, frames: 1 }, lost_events: 0 }),
+      '{"codex_homes":[]}',
+    ]) {
+      json(bundle, text);
+      expect(await verifyBundle(bundle)).toEqual(report);
+    }
+  });
+
+  it.each(['', '{"ended_at":', '[]', 'null'])('notices one that is no JSON object: %j', async (text) => {
+    const bundle = captured([hello]);
+    json(bundle, text);
+    expect(await verifyEvidence(bundle)).toMatchObject({ verdict: 'ok' });
+    expect(await verifyBundle(bundle)).toMatchObject({
+      verdict: 'altered',
+      findings: [{ kind: 'unreadable-capture-json', detail: 'capture.json is no JSON object' }],
+    });
+  });
+
+  it('notices one that cannot be read', async () => {
+    const bundle = captured([hello]);
+    mkdirSync(join(bundle, 'capture.json'));
+    expect(await findingsOf(bundle)).toMatchObject([{ detail: 'capture.json cannot be read: EISDIR' }]);
+  });
+
+  it('notices one whose counters are not those of the evidence', async () => {
+    const bundle = lossy();
+    const { length } = evidenceBytes(bundle);
+    json(bundle, summaryOf(bundle, { lost_events: 0, evidence: { bytes: length + 1, frames: 6 } }));
+    expect(await findingsOf(bundle)).toEqual(
+      [
+        `capture.json tells of ${length + 1} bytes of evidence, the evidence of ${length}`,
+        'capture.json tells of 6 events, the evidence of 5',
+        'capture.json tells of 0 lost events, the evidence of 2',
+      ].map((detail) => ({ verdict: 'altered', kind: 'capture-json-mismatch', detail })),
+    );
+  });
+
+  it('notices by it that evidence was cut between two frames after its capture had ended', async () => {
+    const bundle = captured([hello]);
+    json(bundle, summaryOf(bundle, { lost_events: 0, evidence: { bytes: evidenceBytes(bundle).length } }));
+    rewrite(bundle, (all) => all.slice(0, -1));
+    expect(await verifyEvidence(bundle)).toMatchObject({ verdict: 'incomplete' });
+    expect(await verifyBundle(bundle)).toMatchObject({ verdict: 'altered' });
+  });
+});
+
 describe('agsight verify', () => {
   afterEach(() => {
     process.exitCode = undefined;
@@ -191,6 +258,11 @@ describe('agsight verify', () => {
     expect(await run(edited)).toMatchObject({
       exitCode: 1,
       output: expect.stringMatching(/^altered: .*no-start/s),
+    });
+    writeFileSync(join(whole, 'capture.json'), '{');
+    expect(await run(whole)).toMatchObject({
+      exitCode: 1,
+      output: expect.stringMatching(/^altered: .*unreadable-capture-json/s),
     });
   });
 
