@@ -34,7 +34,7 @@ export function sessionMapCommand(): Command {
     .option('--cwd <dir>', 'only threads that worked in this directory or below it')
     .addHelpText(
       'after',
-      '\nTimes without a zone are local. Exit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read or holds nothing to read.',
+      '\nTimes without a zone are local. Exit codes: 0 all read, 3 some files or lines were left out, 1 a path cannot be read.',
     )
     .action(async (paths: string[], _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
@@ -58,7 +58,9 @@ export function sessionMapCommand(): Command {
         }
       } else {
         const map = await readSessionMap(from, filter);
-        console.log(options.json === true ? JSON.stringify(map, null, 2) : await describe(map, options));
+        console.log(
+          options.json === true ? JSON.stringify(map, null, 2) : await describe(map, from, options),
+        );
         isWhole =
           map.skipped.length === 0 &&
           map.sessions.every((session) => isSound({ type: 'session', ...session }));
@@ -94,7 +96,7 @@ function parseTime(text: string): number {
   return time;
 }
 
-async function describe(map: SessionMap, { turns }: Options): Promise<string> {
+async function describe(map: SessionMap, from: readonly string[], { turns }: Options): Promise<string> {
   const { note } = await import('../render/notes.js');
   const { renderTable } = await import('../render/table.js');
   const { stripControl } = await import('../render/terminal.js');
@@ -103,7 +105,11 @@ async function describe(map: SessionMap, { turns }: Options): Promise<string> {
   for (const { rollout_file, thread_id, warnings } of map.sessions.flatMap(({ threads }) => threads)) {
     for (const warning of warnings) note(stripControl(`agsight: ${rollout_file ?? thread_id}: ${warning}`));
   }
-  if (map.sessions.length === 0 && map.processes.length === 0) return 'no sessions found';
+  if (map.sessions.length === 0 && map.processes.length === 0) {
+    return stripControl(
+      `no sessions found in ${from.join(' or ')} (rollout-TIME-UUID.jsonl or .jsonl.zst, at any depth)`,
+    );
+  }
   const parts = [renderTable(rows.SESSION_HEAD, rows.sessionRows(map.sessions, turns))];
   if (map.processes.length > 0) {
     parts.push(renderTable(rows.PROCESS_HEAD, rows.processRows(map.processes)));

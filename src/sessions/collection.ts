@@ -30,22 +30,23 @@ export class Collection {
   /** Exchanges name no thread: the items in rollout files may tell. */
   #needsItems = false;
 
-  /** @throws AgsightError `not-found`, `unreadable` or `no-rollouts` when the path cannot be used at all */
+  /** @throws AgsightError `not-found` or `unreadable` when the path cannot be used at all */
   async addPath(path: string): Promise<void> {
     const stats = statOf(path) ?? statOf(representations(path).compressed);
-    if (stats === undefined) throw unusable('not-found', 'there is no such file or directory', path);
+    if (stats === undefined) {
+      throw new AgsightError('not-found', 'there is no such file or directory', {
+        file: path,
+        remedy: 'name a rollout file, a CODEX_HOME or a bundle',
+      });
+    }
     if (!stats.isDirectory()) {
       const isRollout = parseRolloutName(basename(path)) !== undefined;
       if (isRollout || /\.jsonl(?:\.zst)?$/.test(path)) this.#want(path, false);
       else this.skipped.push({ file: path, reason: NOT_A_ROLLOUT_NAME });
     } else if (isBundle(path)) {
       await this.#addBundle(path);
-    } else if (!this.#wantDirectory(path, () => true)) {
-      throw unusable(
-        'no-rollouts',
-        'is no bundle, and holds no rollout file (rollout-TIME-UUID.jsonl, or .jsonl.zst), nor does a directory below it',
-        path,
-      );
+    } else {
+      this.#wantDirectory(path, () => true);
     }
   }
 
@@ -152,11 +153,8 @@ export class Collection {
     }
   }
 
-  /**
-   * @param startedMs the start of a capture whose exchanges may be in files that are not wanted otherwise
-   * @returns whether there is any rollout file, or what looks like one
-   */
-  #wantDirectory(directory: string, isWanted: (threadId: string) => boolean, startedMs?: number): boolean {
+  /** @param startedMs the start of a capture whose exchanges may be in files that are not wanted otherwise */
+  #wantDirectory(directory: string, isWanted: (threadId: string) => boolean, startedMs?: number): void {
     const { files, skipped } = findRollouts(directory);
     const isOurs = (path: string) => {
       const threadId = parseRolloutName(basename(path))?.threadId;
@@ -169,7 +167,6 @@ export class Collection {
       else if (this.#needsItems && (statOf(path)?.mtimeMs ?? 0) >= (startedMs ?? Infinity))
         this.#want(path, true);
     }
-    return files.length + skipped.length > 0;
   }
 
   #want(path: string, isCandidate: boolean): void {
@@ -200,10 +197,6 @@ function statOf(path: string): Stats | undefined {
       cause,
     });
   }
-}
-
-function unusable(code: string, what: string, file: string): AgsightError {
-  return new AgsightError(code, what, { file, remedy: 'name a rollout file, a CODEX_HOME or a bundle' });
 }
 
 /** The first damage of each kind in each segment, with the number of others: one bad disk makes thousands. */

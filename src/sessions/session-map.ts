@@ -41,7 +41,7 @@ export type MapEntry =
  * add what was seen on the wire, and bring the rollout files of their threads along. All files are read before
  * the first entry comes, because the last one may be part of the first session.
  *
- * @throws AgsightError `not-found`, `unreadable` or `no-rollouts` when a given path cannot be used at all
+ * @throws AgsightError `not-found` or `unreadable` when a given path cannot be used at all
  */
 export async function* mapSessions(
   paths: readonly string[],
