@@ -41,7 +41,7 @@ export abstract class Direction implements ByteSink {
   protected readonly anomalies: Anomalies;
   protected socket: WebSocketDecoder | undefined;
   protected http2: Http2Decoder<unknown> | undefined;
-  protected abstract readonly http1: ByteSink & Pick<Http1Decoder<never>, 'finish'>;
+  protected abstract readonly http1: ByteSink & Pick<Http1Decoder<never>, 'finish' | 'isInStartLine'>;
   protected abstract readonly direction: 'send' | 'receive';
   protected messages = 0;
   /** The first bytes, while it is not known what they begin; afterwards undefined. */
@@ -100,6 +100,7 @@ export abstract class Direction implements ByteSink {
   finish(close: Close = 'unseen'): void {
     this.#settle();
     this.#isFinished = true;
+    this.#endBeginning();
     this.http1.finish(close);
     this.http2?.finish(close);
     this.socket?.finish();
@@ -109,6 +110,7 @@ export abstract class Direction implements ByteSink {
 
   /** No more evidence comes. */
   giveUp(): void {
+    this.#endBeginning();
     const reason = this.#unknown;
     if (reason === undefined) return;
     this.#unknown = undefined;
@@ -171,6 +173,12 @@ export abstract class Direction implements ByteSink {
 
   get #decoder(): ByteSink {
     return this.socket ?? this.http2 ?? this.http1;
+  }
+
+  /** The little that came may well begin HTTP, and the kernel took it for that: as long as it is not, nothing else tells of it. */
+  #endBeginning(): void {
+    const isShort = this.http1.isInStartLine || (this.#beginning?.length ?? 0) > 0;
+    if (isShort && !this.#isRead) this.#unknown ??= 'malformed';
   }
 
   /** Too few bytes for HTTP/2 are none of it. */

@@ -212,6 +212,11 @@ export class Http1Decoder<Head> {
     this.#state = 'upgraded';
   }
 
+  /** Whether there is the beginning of a start line, and not its end. */
+  get isInStartLine(): boolean {
+    return this.#state === 'head' && this.#lines.length === 0 && this.#lineBytes > 0;
+  }
+
   /** Another protocol has taken over, as the other direction has seen. */
   upgrade(): void {
     this.#state = 'upgraded';

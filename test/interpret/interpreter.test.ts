@@ -783,6 +783,8 @@ describe('what is not told', () => {
     ['with lines of which none is empty', '*1\r\n$4\r\nPING\r\n'],
     ['without lines', '\x10\x2a\0\x04MQTT\x04\x02\0\x3c'],
     ['in two pieces', 'PING', '\0\0'],
+    ['that is too short to tell', 'PI', 'NG'],
+    ['whose line begins like that of a request', 'NICK hugo'],
   ])('a connection of another protocol is counted, in each direction: %s', (_, ...pieces) => {
     const said = pieces.map((piece): ['>', string] => ['>', piece]);
     const events = talk(new Wire(), ...said, ['<', '+OK']);
