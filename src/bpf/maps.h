@@ -124,8 +124,11 @@ struct socket_state {
 	__u32 pid;
 	__u32 root_pid;
 	__u32 content; /* SOCKET_CONTENT_… */
-	__u16 seen_from_start;
-	__u16 is_server;
+	__u8 seen_from_start;
+	__u8 is_server;
+	/* How many pieces did not tell what it carries; and how long the beginning is of one that was too short for it. */
+	__u8 undecided;
+	__u8 beginning_length;
 	/* Who was first to end it, with what errno; and whether the other side has said that it sends nothing more. */
 	__u64 end_time;
 	/* When bytes were last handed to it before that. */
@@ -134,7 +137,9 @@ struct socket_state {
 	__u32 error;
 	__u32 has_fin;
 	/* The kernel forgets it before the end. */
-	__u32 local_port;
+	__u16 local_port;
+	/* The bytes of the beginning. */
+	__u16 beginning;
 	char comm[16];
 };
 

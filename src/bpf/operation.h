@@ -216,11 +216,8 @@ static __always_inline void describe_opened(struct draft *draft, __u32 descripto
 	append_path(draft, &file->f_path, 0);
 }
 
-static __noinline int record_operation(struct thread *thread, __u32 number, __s64 result, __u64 time)
+static __always_inline void record_operation(struct thread *thread, __u32 number, __s64 result, __u64 time)
 {
-	if (!thread)
-		return 0;
-
 	const struct call_form *form = &call_forms[number & (MAX_CALL - 1)];
 	__u32 operation = form->operation;
 
@@ -229,7 +226,7 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 	struct draft *draft = new_draft(RECORD_OPERATION, time, thread->root_pid, operation);
 
 	if (!draft)
-		return 0;
+		return;
 
 	struct operation_record *record = &draft->record;
 
@@ -271,7 +268,7 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 			describe_inode(draft, BPF_CORE_READ(file, f_inode));
 			/* What is mapped may be a device or the queue of an io_uring. */
 			if (operation == OPERATION_MAP && (record->mode & S_IFMT) != S_IFREG)
-				return 0;
+				return;
 			append_path(draft, &file->f_path, 0);
 		}
 	} else if (form->path) {
@@ -289,7 +286,6 @@ static __noinline int record_operation(struct thread *thread, __u32 number, __s6
 			append_working_directory(draft, 2);
 	}
 	submit_draft(draft);
-	return 0;
 }
 
 SEC("tp_btf/sys_exit")

@@ -150,17 +150,28 @@ static __always_inline int next_segment(struct socket_call *moved)
 	return 1;
 }
 
-struct socket_call_pointer {
+struct socket_copy {
 	struct socket_call *moved;
+	struct socket_state *state;
+	__u64 bytes;
 };
 
-static long copy_segment(__u32 index, struct socket_call_pointer *pointer)
+/* Copies a piece of the current memory, or moves on to the next memory. What comes first tells whether anything is copied. */
+static long copy_segment(__u32 index, struct socket_copy *copy)
 {
-	struct socket_call *moved = pointer->moved;
+	struct socket_call *moved = copy->moved;
+	struct socket_state *state = copy->state;
 	struct call_pointer call = { &moved->call };
+	__u32 receive = moved->call.cookie & COOKIE_RECEIVE;
 
 	if (moved->call.position >= moved->call.length)
 		return !next_segment(moved);
+	if (moved->call.position == 0) {
+		tell_content(state, moved->call.buffer, moved->call.length, receive);
+		if (state->content != SOCKET_CONTENT_HTTP)
+			return 1;
+		moved->call.offset = __sync_fetch_and_add(&state->offset[receive], copy->bytes);
+	}
 	copy_chunk(0, &call);
 	return 0;
 }
@@ -180,25 +191,23 @@ static long add_message(__u32 index, struct message_sum *sum)
 	return 0;
 }
 
-/* What the first of a list of messages begins with. */
-static __always_inline void first_of_list(__u64 list, __u8 first[8])
+/* Where the first of a list of messages begins. */
+static __always_inline struct segment first_of_list(__u64 list)
 {
 	struct message message;
-	struct segment segment;
+	struct segment segment = {};
 
-	if (!bpf_probe_read_user(&message, sizeof(message), (void *)list) &&
-	    !bpf_probe_read_user(&segment, sizeof(segment), (void *)message.vector))
-		bpf_probe_read_user(first, 8, (void *)segment.address);
+	if (!bpf_probe_read_user(&message, sizeof(message), (void *)list))
+		bpf_probe_read_user(&segment, sizeof(segment), (void *)message.vector);
+	return segment;
 }
 
 /* The call of this thread that began last has moved `result` bytes, or has failed. */
 static __always_inline void socket_exit(__u64 id, __s64 result)
 {
 	struct socket_call *moved = bpf_map_lookup_elem(&socket_calls, &id);
-	struct socket_call_pointer pointer = { moved };
 	struct socket_state *state;
 	__u64 length = result;
-	__u8 first[8] = {};
 
 	if (!moved)
 		return;
@@ -218,9 +227,12 @@ static __always_inline void socket_exit(__u64 id, __s64 result)
 		if (moved->opaque == OPAQUE_MESSAGES) {
 			sum.bytes = 0;
 			bpf_loop(result < MAX_SEGMENTS ? result : MAX_SEGMENTS, add_message, &sum, 0);
-			first_of_list(moved->call.buffer, first);
-			if (state->content == SOCKET_CONTENT_UNKNOWN)
-				state->content = content_of(first, receive, state);
+
+			struct segment segment = first_of_list(moved->call.buffer);
+
+			if (segment.length > sum.bytes)
+				segment.length = sum.bytes;
+			tell_content(state, segment.address, segment.length, receive);
 		}
 		if (state->content == SOCKET_CONTENT_HTTP && sum.bytes) {
 			moved->call.offset = __sync_fetch_and_add(&state->offset[receive], sum.bytes);
@@ -229,24 +241,15 @@ static __always_inline void socket_exit(__u64 id, __s64 result)
 		}
 		goto done;
 	}
-	if (moved->vector_left) {
+	if (moved->vector_left)
 		moved->remaining = length;
-		next_segment(moved);
-	} else {
+	else
 		moved->call.length = length;
-	}
-	bpf_probe_read_user(first, sizeof(first), (void *)moved->call.buffer);
-	if (state->content == SOCKET_CONTENT_UNKNOWN)
-		state->content = content_of(first, receive, state);
-	/* A proxy was asked for a tunnel, and TLS begins in it. */
-	else if (!receive && first[0] == 0x16 && first[1] == 3 && first[5] == 1)
-		state->content = SOCKET_CONTENT_TLS;
-	if (state->content != SOCKET_CONTENT_HTTP)
-		goto done;
 
-	moved->call.offset = __sync_fetch_and_add(&state->offset[receive], (__u64)result);
-	bpf_loop(CALL_CHUNKS + 2 * MAX_SEGMENTS, copy_segment, &pointer, 0);
-	if (result > CALL_LIMIT_BYTES) {
+	struct socket_copy copy = { .moved = moved, .state = state, .bytes = result };
+
+	bpf_loop(CALL_CHUNKS + 2 * MAX_SEGMENTS, copy_segment, &copy, 0);
+	if (result > CALL_LIMIT_BYTES && state->content == SOCKET_CONTENT_HTTP) {
 		count(COUNTER_OVER_LIMIT);
 		report_missing(&moved->call, result - CALL_LIMIT_BYTES, TLS_OVER_LIMIT);
 	}

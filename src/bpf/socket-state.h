@@ -70,7 +70,8 @@ static __noinline int record_socket(struct sock *sk, struct socket_state *state,
 	record->end_time = state->end_time;
 	record->send_time = state->send_time;
 	record->error = state->error;
-	record->content = state->content;
+	/* What never told what it was is something else. */
+	record->content = state->content ?: state->undecided ? SOCKET_CONTENT_OTHER : SOCKET_CONTENT_UNKNOWN;
 	record->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	record->local_port = state->local_port;
 	record->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));

@@ -1,17 +1,20 @@
 // HTTP without TLS, as to a proxy on the same host: the bytes that clients send and receive over their sockets, whatever
-// calls they use for it, and what becomes of the connections.
+// calls they use for it, what tells it from other protocols, and what becomes of the connections.
 
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type CaptureOptions, capture } from '../../src/capture/capture.js';
 import type { EvidenceEvent, SocketEvent, TlsEvent } from '../../src/evidence/event.js';
 import { readEvidence } from '../../src/evidence/reader.js';
+import { createServerIdentity } from '../support/certificate.js';
 import { requireRoot } from '../support/requirements.js';
+import { socksProxy } from '../support/socks-proxy.js';
 
 let directory: string;
 
@@ -70,6 +73,11 @@ async function record(
     return Buffer.concat(chosen.map(({ data }) => data));
   };
   return { summary, send: stream('send'), receive: stream('receive'), sockets };
+}
+
+/** What connections have carried, when they ended. */
+function contents(sockets: readonly SocketEvent[]): Set<string> {
+  return new Set(sockets.flatMap(({ operation, content }) => (operation === 'close' ? [content] : [])));
 }
 
 /** As large as a model request with its history may be; no two places alike. */
@@ -184,6 +192,174 @@ except OSError: pass
   } finally {
     server.close();
   }
+});
+
+test('a request is recorded from its first byte on, in whatever pieces it comes and whatever its method is', async () => {
+  const server = createServer((socket) => socket.on('error', () => undefined).resume());
+  const port = await listen(server);
+  // What lies behind a piece in the memory of the client is not of it.
+  const client = `
+import os, socket, sys
+def connect(): return socket.create_connection(('127.0.0.1', ${port}))
+def send(s, *pieces):
+    for piece in pieces: assert s.send(memoryview(piece + b'\\0\\x16\\3\\1zz*')[:len(piece)]) == len(piece)
+s = connect(); send(s, *(bytes([byte]) for byte in b'PUT /1 HTTP/1.1\\r\\n\\r\\n'))
+for cut in range(1, 9):
+    s = connect(); send(s, b'OPTIONS /2 HTTP/1.1\\r\\n\\r\\n'[:cut], b'OPTIONS /2 HTTP/1.1\\r\\n\\r\\n'[cut:])
+s = connect(); os.writev(s.fileno(), [b'', b'', b'G', b'ET /3 HTTP/1.1\\r\\n\\r\\n'])
+for method in sys.argv[1:]:
+    s = connect(); send(s, method.encode() + b' /4 HTTP/1.1\\r\\n\\r\\n')
+`;
+  const methods = (
+    'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY PURGE LINK UNLINK SUBSCRIBE NOTIFY M-SEARCH PROPFIND ' +
+    'PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH MKCALENDAR ACL BIND VERSION-CONTROL BASELINE-CONTROL'
+  ).split(' ');
+  try {
+    const { summary, send, sockets } = await record(['python3', '-c', client, ...methods], port);
+    expect(summary.lost_events).toBe(0);
+    expect(summary.other_connections).toEqual([]);
+    expect(contents(sockets)).toEqual(new Set(['http']));
+    const requests = [
+      'PUT /1',
+      ...Array.from({ length: 8 }, () => 'OPTIONS /2'),
+      'GET /3',
+      ...methods.map((method) => `${method} /4`),
+    ];
+    expect(send.toString()).toBe(requests.map((request) => `${request} HTTP/1.1\r\n\r\n`).join(''));
+  } finally {
+    server.close();
+  }
+});
+
+test('other protocols are not taken for HTTP by their first bytes, however few come at first', async () => {
+  const server = createServer((socket) => socket.on('error', () => undefined).resume());
+  const port = await listen(server);
+  const client = `
+import os, socket
+def connect(): return socket.create_connection(('127.0.0.1', ${port}))
+for first in (b'*1\\r\\n', b'PING\\r\\n', b'SSH-2.0-x', b'AMQP\\0\\0\\t\\1', b'get x\\r\\n', b'CONNECT\\n', b' /', b'-ERR', b'G\\0', b'\\x05\\0\\0\\0\\1',
+              b'\\4\\0\\0\\0\\1', b'JDWP-Handshake', b'\\x16\\2\\1\\0', b'\\x15'):
+    s = connect(); s.sendall(first); s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')
+for pieces in ([b'\\x16', b'\\3', b'\\1\\0'], [b'\\x16\\3', b'\\1\\0']):
+    s = connect()
+    for piece in pieces: s.sendall(piece)
+`;
+  try {
+    const { summary, send, sockets } = await record(['python3', '-c', client], port);
+    expect(send.toString()).toBe('');
+    expect(summary.other_connections).toMatchObject([{ connections: 14 }]);
+    const told = sockets.filter(({ operation }) => operation === 'close').map(({ content }) => content);
+    expect(told).toEqual([...Array.from({ length: 14 }, () => 'other'), 'tls', 'tls']);
+  } finally {
+    server.close();
+  }
+});
+
+describe('behind a SOCKS proxy', () => {
+  let far: Server;
+  let proxy: Server;
+  let port: number;
+  const client = (program: string): string[] => [
+    'python3',
+    '-c',
+    `
+import socket, struct
+def connect(): return socket.create_connection(('127.0.0.1', ${port}))
+def receive(s, length):
+    while length: length -= len(s.recv(1))
+def greet(s, *pieces):
+    for piece in pieces: s.sendall(piece)
+    receive(s, 2)
+far = struct.pack('>H', ${(far.address() as AddressInfo).port})
+def ask(s):
+    s.sendall(b'\\5\\1\\0\\3\\x09127.0.0.1' + far); receive(s, 10)
+    return s
+def version5(*pieces):
+    s = connect(); greet(s, *pieces)
+    return ask(s)
+def version4():
+    s = connect(); s.sendall(b'\\4\\1' + far + bytes([127, 0, 0, 1]) + b'me\\0'); receive(s, 8)
+    return s
+def fetch(s, path):
+    s.sendall(b'GET ' + path + b' HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n')
+    while s.recv(100): pass
+${program}`,
+  ];
+
+  beforeEach(async () => {
+    far = createServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 204 No Content\r\n\r\n')));
+    proxy = socksProxy();
+    await listen(far);
+    port = await listen(proxy);
+  });
+
+  afterEach(() => {
+    far.close();
+    proxy.close();
+  });
+
+  test('HTTP is recorded from its first byte on, whatever the handshake is', async () => {
+    const { summary, send, receive, sockets } = await record(
+      client(`
+fetch(version5(b'\\5\\1\\0'), b'/plain')
+fetch(version5(b'\\5', b'\\1', b'\\0'), b'/split')
+fetch(version5(b'\\5\\2', b'\\0\\2'), b'/halved')
+s = connect(); greet(s, b'\\5\\1\\2'); greet(s, b'\\1\\4user\\6secret'); fetch(ask(s), b'/known')
+fetch(version4(), b'/old')
+`),
+      port,
+    );
+    const paths = ['/plain', '/split', '/halved', '/known', '/old'];
+    expect(send.toString()).toBe(
+      paths.map((path) => `GET ${path} HTTP/1.1\r\nConnection: close\r\n\r\n`).join(''),
+    );
+    expect(receive.toString()).toBe(paths.map(() => 'HTTP/1.1 204 No Content\r\n\r\n').join(''));
+    expect(contents(sockets)).toEqual(new Set(['http']));
+    expect(summary.other_connections).toEqual([]);
+  });
+
+  test('TLS is seen, and the connection that carries it is known', async () => {
+    const { key, certificate } = createServerIdentity();
+    const server = createHttpsServer({ key, cert: certificate }, (_, response) => response.end('seen'));
+    far.close();
+    far = server;
+    await listen(far);
+    try {
+      const { summary, sockets, send } = await record(
+        client(`
+import ssl
+context = ssl._create_unverified_context()
+for s in (version5(b'\\5\\1\\0'), version4()): fetch(context.wrap_socket(s), b'/secret')
+`),
+        port,
+      );
+      const ends = sockets.filter(({ operation }) => operation === 'close');
+      expect(ends.map(({ content, carries }) => [content, carries !== 0n])).toEqual([
+        ['tls', true],
+        ['tls', true],
+      ]);
+      expect(send.length).toBe(0);
+      expect(summary.unseen_tls).toEqual([]);
+    } finally {
+      server.closeAllConnections();
+    }
+  });
+
+  test('what is neither is counted, and so is a handshake that never ends', async () => {
+    const { summary, send, sockets } = await record(
+      client(`
+s = version5(b'\\5\\1\\0'); s.sendall(b'SSH-2.0-x\\r\\n'); s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')
+s = version5(b'\\5\\1\\0')
+for _ in range(9): s.sendall(b'\\1\\0\\0')
+s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')
+s = connect(); s.sendall(b'\\5\\1\\0'); s.close()
+`),
+      port,
+    );
+    expect(send.length).toBe(0);
+    expect(contents(sockets)).toEqual(new Set(['other']));
+    expect(summary.other_connections).toMatchObject([{ connections: 3 }]);
+  });
 });
 
 test('what goes around memory or in lists of messages is counted, in both directions', async () => {
