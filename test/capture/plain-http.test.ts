@@ -231,6 +231,24 @@ for method in sys.argv[1:]:
   }
 });
 
+test('a response that is received byte by byte is recorded, also where its request went around memory', async () => {
+  const response = 'HTTP/1.1 204 No Content\r\n\r\n';
+  const server = createServer((socket) => socket.once('data', () => socket.end(response)));
+  const port = await listen(server);
+  const client = `
+import os, socket, tempfile
+f = tempfile.TemporaryFile(); f.write(b'GET / HTTP/1.1\\r\\n\\r\\n'); f.flush()
+s = socket.create_connection(('127.0.0.1', ${port})); os.sendfile(s.fileno(), f.fileno(), 0, 18)
+while s.recv(1): pass
+`;
+  try {
+    const { receive } = await record(['python3', '-c', client], port);
+    expect(receive.toString()).toBe(response);
+  } finally {
+    server.close();
+  }
+});
+
 test('other protocols are not taken for HTTP by their first bytes, however few come at first', async () => {
   const server = createServer((socket) => socket.on('error', () => undefined).resume());
   const port = await listen(server);
