@@ -4,6 +4,8 @@
 import { decodeText, JsonTextError } from '../trace/json-text.js';
 import { type Json, member } from '../trace/json-value.js';
 import {
+  anyJson,
+  anyNumber,
   boolean,
   type Decode,
   defaulted,
@@ -133,17 +135,35 @@ export interface Delivery {
   message: string;
 }
 
-const communicationMembers = {
+const communicationHead = {
   author: agentPath,
   recipient: agentPath,
   other_recipients: defaulted(list(agentPath), []),
   content: text,
   encrypted_content: optional(text),
+};
+const communicationMembers = { ...communicationHead, trigger_turn: boolean };
+const anything = defaulted<Json>(anyJson, null);
+/** What Codex adds to items for itself. */
+const passthrough = struct('struct InternalChatMessageMetadataPassthrough', {
+  turn_id: maybeText,
+  create_time: defaulted(optional(anyNumber), null),
+  content_token_count: anything,
+  content_item_kinds: anything,
+  content_item_metadata: anything,
+});
+const identifiedCommunicationMembers = {
+  id: optional(text),
+  ...communicationHead,
+  internal_chat_message_metadata_passthrough: optional(passthrough),
   trigger_turn: boolean,
 };
 
-/** The delivery that an item is: a message between agents, or the older form, JSON in an assistant's message. */
-export function deliveryOf(item: ConversationItem): Delivery | undefined {
+/**
+ * The delivery that an item is: a message between agents, or the older form, JSON in an assistant's message: an object, or
+ * an array of its members in order.
+ */
+export function deliveryOf(item: ConversationItem, schema: Schema): Delivery | undefined {
   if (item.role !== 'assistant' || item.kind !== 'message') return undefined;
   const [first, second, ...more] = item.body.parts;
   if (first === undefined || more.length > 0) return undefined;
@@ -153,12 +173,12 @@ export function deliveryOf(item: ConversationItem): Delivery | undefined {
     if (content.type === 'text') return { ...item.agent_message, message: content.text };
     return content.type === 'encoded' ? { ...item.agent_message, message: content.value } : undefined;
   }
-  if (second !== undefined || first.type !== 'text' || !/^\s*\{/.test(first.text)) return undefined;
+  if (second !== undefined || first.type !== 'text' || !/^\s*[[{]/.test(first.text)) return undefined;
   try {
     const { author, recipient, content, encrypted_content } = decodeText(
       Buffer.from(first.text),
       'struct InterAgentCommunication',
-      communicationMembers,
+      schema.identifiedDeliveries ? identifiedCommunicationMembers : communicationMembers,
     );
     return { author, recipient, message: encrypted_content ?? content };
   } catch (error) {

@@ -162,7 +162,7 @@ export function attachResult(graph: Graph, toolCallId: string, payloadId: string
 }
 
 function deliveryKey(graph: Graph, item: ConversationItem): string | undefined {
-  const delivery = deliveryOf(item);
+  const delivery = deliveryOf(item, graph.schema);
   if (delivery === undefined || delivery.recipient !== graph.thread(item.thread_id).agent_path) {
     return undefined;
   }

@@ -38,6 +38,9 @@ export interface Schema {
    */
   readonly readsPassthrough: boolean;
 
+  /** A message between agents in its older form may have an id, and what Codex adds to items for itself. */
+  readonly identifiedDeliveries: boolean;
+
   /** Content parts that are no text are told apart by their hash, not by the payload that they came in. */
   readonly hashedParts: boolean;
 
@@ -75,6 +78,7 @@ const schema1: Schema = {
   activities: ['started', 'interacted', 'interrupted'],
   mcpActivities: true,
   readsPassthrough: true,
+  identifiedDeliveries: false,
   hashedParts: false,
   markedEmptyContent: true,
   unseenItems: new Set(),
@@ -106,6 +110,7 @@ const schema2: Schema = {
   activities: ['started', 'interacted', 'interrupted', 'completed'],
   mcpActivities: false,
   readsPassthrough: false,
+  identifiedDeliveries: true,
   hashedParts: true,
   markedEmptyContent: false,
   unseenItems: new Set(['additional_tools']),

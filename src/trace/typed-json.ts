@@ -73,6 +73,12 @@ export const optional =
   <T>(decode: Decode<T>): Decode<T | null> =>
   (value, name, source) =>
     value === undefined || value === null ? null : decode(value, name, source);
+/** A number of any size, or a float. */
+export const anyNumber: Decode<JsonNumber> = (value, name, source) => {
+  if (value instanceof JsonNumber) return value;
+  throw mismatch(value, name, 'a JSON number', source);
+};
+
 
 export const list =
   <T>(decode: Decode<T>): Decode<T[]> =>
