@@ -4,7 +4,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import { decodeText, faultEnd, JsonTextError, type Place } from './json-text.js';
+import { decodeText, JsonTextError } from './json-text.js';
 import { type LineHandler, LineSplitter, LineTooLongError } from './line-splitter.js';
 import type { Manifest, SchemaVersion } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
@@ -49,15 +49,9 @@ const manifestShape = {
   payloads_dir: text,
 };
 
-/** From a file the reference reads one byte ahead, except past a string or a word. */
-function manifestFault(_: string, place: Place): number {
-  return faultEnd(place) + (typeof place.value === 'object' && place.value !== null ? 1 : 0);
-}
-
 function decodeManifest(bytes: Buffer, path: string): Manifest {
   try {
-    const rules = { faultAt: manifestFault };
-    const manifest = decodeText(bytes, 'struct TraceBundleManifest', manifestShape, rules);
+    const manifest = decodeText(bytes, 'struct TraceBundleManifest', manifestShape, { fromFile: true });
     return { ...manifest, schema_version: Number(manifest.schema_version) };
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;

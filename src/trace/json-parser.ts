@@ -22,27 +22,30 @@ export interface JsonMember {
 /** Follows the outermost object or array while it is parsed. What it throws ends the parsing. */
 export interface MemberReader {
   /**
-   * Whether the value that follows is wanted.
+   * Whether the value that follows is wanted; `any` when it may be of any type, and objects in it stand for what serde_json
+   * takes them for.
    *
    * @param key undefined for an element of an array.
    * @param at where the key ends or the element starts.
    */
-  wants(key: string | undefined, at: number): boolean;
+  wants(key: string | undefined, at: number): boolean | 'any';
   /** Before a wanted array or object is parsed; `empty` is one of its kind. */
   opens?(start: number, empty: Json): void;
   read(member: JsonMember): void;
   /** Values that are not wanted are passed over as serde_json does it: any nesting, any surrogate. */
   lenient: boolean;
+  /** The text is read from a file, which shows in the positions of some faults. */
+  fromFile?: boolean;
 }
 
-/** Parses one JSON text. Throws JsonSyntaxError. */
+/** Parses one JSON text, as a file holds it. Throws JsonSyntaxError. */
 export function parseJson(bytes: Uint8Array): Json {
-  return new Parser(bytes).document();
+  return new Parser(bytes, { fromFile: true }).document();
 }
 
 /**
- * Parses one JSON text and, when it is an object or array, also tells its members apart (repeated keys included).
- * Throws JsonSyntaxError.
+ * Parses one JSON text, as a file holds it, and, when it is an object or array, also tells its members apart (repeated
+ * keys included). Throws JsonSyntaxError.
  *
  * @param keep only these members of the outermost object are returned; the others are checked but not built.
  */
@@ -51,7 +54,7 @@ export function parseJsonMembers(
   keep?: ReadonlySet<string>,
 ): { value: Json; members: JsonMember[] } {
   const members: JsonMember[] = [];
-  const value = new Parser(bytes).document({
+  const value = new Parser(bytes, { fromFile: true }).document({
     wants: (key) => keep === undefined || key === undefined || keep.has(key),
     read: (member) => members.push(member),
     lenient: false,
@@ -68,7 +71,7 @@ export function readJsonMembers(
   reader: MemberReader,
   start = 0,
 ): { value: Json; end: number } {
-  const parser = new Parser(bytes, start, true);
+  const parser = new Parser(bytes, { start, asWritten: true, fromFile: reader.fromFile });
   const value = parser.document(reader);
   return { value, end: parser.valueEnd };
 }
@@ -93,18 +96,25 @@ const STAND_INS: ReadonlyMap<string, StandIn> = new Map([
   ['$serde_json::private::RawValue', 'raw value'],
 ]);
 
+interface ParserOptions {
+  start?: number;
+  /** Members are kept as they are written, for a type that tells them apart itself. */
+  asWritten?: boolean;
+  /** As MemberReader has it. */
+  fromFile?: boolean | undefined;
+}
+
 class Parser {
   readonly #scanner: JsonScanner;
+  readonly #fromFile: boolean;
+  #asWritten: boolean;
   #depth = 0;
   valueEnd = 0;
 
-  constructor(
-    bytes: Uint8Array,
-    start = 0,
-    /** Whether members are kept as they are written, for a type that tells them apart itself. */
-    private readonly asWritten = false,
-  ) {
-    this.#scanner = new JsonScanner(bytes, start);
+  constructor(bytes: Uint8Array, { start = 0, asWritten = false, fromFile = false }: ParserOptions = {}) {
+    this.#scanner = new JsonScanner(bytes, start, fromFile);
+    this.#fromFile = fromFile;
+    this.#asWritten = asWritten;
   }
 
   document(reader?: MemberReader): Json {
@@ -194,13 +204,13 @@ class Parser {
       }
       if (byte !== QUOTE) throw scanner.peekError('key must be a string');
       const key = scanner.string(build || first);
-      const standsFor = first && !this.asWritten ? STAND_INS.get(key) : undefined;
+      const standsFor = first && !this.#asWritten ? STAND_INS.get(key) : undefined;
       if (standsFor !== undefined) return this.#standIn(standsFor);
       const wanted = reader === undefined ? build : reader.wants(key, scanner.at);
       this.#colon();
       const value = reader === undefined ? this.#value(build) : this.#member(reader, key, wanted);
       if (!wanted) continue;
-      if (this.asWritten && (written !== undefined || object.has(key))) {
+      if (this.#asWritten && (written !== undefined || object.has(key))) {
         written ??= [...object];
         written.push([key, value]);
       }
@@ -212,7 +222,7 @@ class Parser {
   }
 
   /** The value of a member that `reader` follows; null for one that it does not want. */
-  #member(reader: MemberReader, key: string, wanted: boolean): Json {
+  #member(reader: MemberReader, key: string, wanted: boolean | 'any'): Json {
     const scanner = this.#scanner;
     if (!wanted) {
       if (reader.lenient) this.#passOver();
@@ -224,7 +234,10 @@ class Parser {
     if (first === OPEN_BRACE) reader.opens?.(start, new Map());
     else if (first === OPEN_BRACKET) reader.opens?.(start, []);
     const itemEnds: number[] = [];
+    const asWritten = this.#asWritten;
+    if (wanted === 'any') this.#asWritten = false;
     const value = first === OPEN_BRACKET ? this.#array(true, itemEnds) : this.#value(true);
+    this.#asWritten = asWritten;
     reader.read({ key, value, start, end: scanner.at, itemEnds });
     return value;
   }
@@ -292,7 +305,8 @@ class Parser {
     let byte = scanner.peek();
     if (byte !== QUOTE) throw this.#noText(byte, expected);
     const text = Buffer.from(scanner.string(true));
-    const value = expected === 'raw value' ? parseJson(text) : new JsonScanner(text).wholeNumber();
+    const value =
+      expected === 'raw value' ? new Parser(text).document() : new JsonScanner(text).wholeNumber();
     byte = scanner.peek();
     if (byte === END) throw scanner.peekError('EOF while parsing an object');
     if (byte !== CLOSE_BRACE) throw scanner.peekError(`trailing ${byte === COMMA ? 'comma' : 'characters'}`);
@@ -305,8 +319,8 @@ class Parser {
     if (byte === OPEN_BRACE) value = new Map();
     else if (byte === OPEN_BRACKET) value = [];
     else value = this.#value(true);
-    // The reference has looked at the byte behind a number and at the first one of an array or object.
-    const seen = typeof value === 'object' && value !== null ? 1 : 0;
+    // In a file the reference has taken the byte behind a number, or the first one of an array or object.
+    const seen = this.#fromFile && typeof value === 'object' && value !== null ? 1 : 0;
     return this.#scanner.errorHere(mismatch(value, '', expected, 'text').message, seen);
   }
 

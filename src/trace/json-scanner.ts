@@ -47,10 +47,14 @@ export class JsonScanner {
   readonly #utf8: boolean;
   readonly #special = /["\\\u0000-\u001f]/g;
 
-  /** @param at the position of the next byte. */
+  /**
+   * @param at the position of the next byte.
+   * @param fromFile whether serde_json reads the text from a file: then it has taken each byte that it looks at.
+   */
   constructor(
     bytes: Uint8Array,
     public at = 0,
+    private readonly fromFile = false,
   ) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#text = this.#bytes.toString('latin1');
@@ -98,7 +102,7 @@ export class JsonScanner {
       if (code === END) throw this.#error('EOF while parsing a string', text.length);
       if (code !== BACKSLASH) {
         const what = 'control character (\\u0000-\\u001F) found while parsing a string';
-        throw this.#error(what, passing ? i : i + 1);
+        throw this.#error(what, passing && !this.fromFile ? i : i + 1);
       }
       escaped = true;
       i = this.#escape(i + 1, passing);

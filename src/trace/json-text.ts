@@ -5,6 +5,7 @@ import { type JsonMember, type MemberReader, readJsonMembers } from './json-pars
 import { JsonSyntaxError, jsonPosition } from './json-scanner.js';
 import type { Json } from './json-value.js';
 import {
+  anyJson,
   type Decode,
   mayBeMissing,
   mismatch,
@@ -41,6 +42,8 @@ export interface TextRules {
   lenient?: boolean;
   /** Where the text starts. */
   start?: number;
+  /** The text is read from a file: the reference is a byte ahead of it, except past a string or a word. */
+  fromFile?: boolean;
 }
 
 /**
@@ -53,8 +56,11 @@ export function decodeText<T extends object>(
   bytes: Uint8Array,
   what: string,
   shape: Shape<T>,
-  { faultAt = (_, place) => faultEnd(place), onOpen, lenient = true, start: from = 0 }: TextRules = {},
+  rules: TextRules = {},
 ): T {
+  const { onOpen, lenient = true, start: from = 0, fromFile = false } = rules;
+  const ahead = ({ value }: Place) => (fromFile && typeof value === 'object' && value !== null ? 1 : 0);
+  const { faultAt = (_, place) => faultEnd(place) + ahead(place) } = rules;
   const fail = (fault: string, at: number, ofMember = false) =>
     new JsonTextError(`${fault} at ${jsonPosition(bytes, Math.min(at, bytes.length))}`, ofMember);
   const names = Object.keys(shape);
@@ -74,13 +80,15 @@ export function decodeText<T extends object>(
   };
   const reader: MemberReader = {
     lenient,
+    fromFile,
     wants(key, at) {
       const next = key ?? names[elements++];
       if (next === undefined) throw fail('trailing characters', at + 1);
       name = next;
       if (!Object.hasOwn(decoders, name)) return false;
-      if (!Object.hasOwn(found, name)) return true;
-      throw fail(repeated(name).message, afterObject(bytes, at), true);
+      if (!Object.hasOwn(found, name)) return decoders[name] === anyJson ? 'any' : true;
+      const seen = fromFile ? afterSpace(bytes, at) + 1 : afterObject(bytes, at);
+      throw fail(repeated(name).message, seen, true);
     },
     opens(start, empty) {
       open = { value: empty, start, end: start };

@@ -37,6 +37,7 @@ export const bundleSets = [
   'numbers',
   'deliveries',
   'stand-ins',
+  'faults',
   'passthrough',
   'schema-1-recorded',
   'schema-1-composed',
