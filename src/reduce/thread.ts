@@ -84,6 +84,7 @@ export function resumeThread(graph: Graph, threadId: string): void {
     throw new Rejection(
       'resume-unknown-thread',
       `cannot resume thread ${threadId}: it was not started in this trace; resuming threads from an earlier trace is not supported`,
+      [`trace event referenced unknown thread ${threadId}`],
     );
   }
   const { execution } = thread;

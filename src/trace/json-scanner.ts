@@ -2,7 +2,7 @@
 // serde_json does, with the same message and position. How they make arrays and objects is json-parser.ts.
 
 import { isAscii, isUtf8 } from 'node:buffer';
-import { JsonNumber } from './json-value.js';
+import { JsonNumber, NEGATIVE_ZERO } from './json-value.js';
 
 /** `message` ends in ` at line L column C`, counted in bytes, lines from 1. */
 export class JsonSyntaxError extends Error {}
@@ -151,7 +151,7 @@ export class JsonScanner {
     }
     this.at = i;
     const written = text.slice(start, mantissaEnd) + exponent;
-    return new JsonNumber(written === '-0' ? '0' : written);
+    return written === '-0' ? NEGATIVE_ZERO : new JsonNumber(written);
   }
 
   /** Reads a text that is one number and nothing else. */

@@ -6,6 +6,9 @@ export class JsonNumber {
   constructor(readonly text: string) {}
 }
 
+/** What `-0` is read as. It says what `0` says, but to an integer type of the reference it is a float. */
+export const NEGATIVE_ZERO = new JsonNumber('0');
+
 export type JsonObject = Map<string, Json>;
 export type Json = null | boolean | string | JsonNumber | Json[] | JsonObject;
 

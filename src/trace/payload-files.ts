@@ -2,7 +2,7 @@
 // can hold. What is in them is payload-reader.ts.
 
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { isAbsolute, join, normalize, relative, sep } from 'node:path';
+import { isAbsolute, normalize, relative, sep } from 'node:path';
 import type { RawPayloadRef } from './raw-event.js';
 import { Rejection, systemErrorText } from './rejection.js';
 
@@ -92,7 +92,8 @@ export class PayloadFiles {
     if (isAbsolute(ref.path) || leadsOut(normalize(ref.path))) throw outside();
     let real: string;
     try {
-      real = realpathSync.native(join(this.#root, ref.path));
+      // Not `join`: the system does not leave a folder by `..` that does not exist.
+      real = realpathSync.native(`${this.#root}${sep}${ref.path}`);
     } catch (error) {
       throw unreadable(error);
     }

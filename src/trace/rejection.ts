@@ -35,7 +35,10 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'Permission denied (os error 13)',
   ENOTDIR: 'Not a directory (os error 20)',
   EISDIR: 'Is a directory (os error 21)',
+  ENAMETOOLONG: 'Filename too long (os error 36)',
   ELOOP: 'Symbolic link loop (os error 40)',
+  // Node does not ask the system either.
+  ERR_INVALID_ARG_VALUE: 'file name contained an unexpected NUL byte',
 };
 
 /** A failed system call in the words of the reference. */

@@ -1,7 +1,14 @@
 // Turns JSON values into the types that the bundle format prescribes, with the words of the reference when
 // a value has another type. Positions are json-text.ts, or the caller's.
 
-import { asInteger, type Integer, type Json, JsonNumber, writtenMembers } from './json-value.js';
+import {
+  asInteger,
+  type Integer,
+  type Json,
+  JsonNumber,
+  NEGATIVE_ZERO,
+  writtenMembers,
+} from './json-value.js';
 import { floatText, isWhole, wideType, writtenFloat } from './number-kind.js';
 
 /** A value of the wrong type, a missing member or an unknown variant; the message has no position. */
@@ -35,6 +42,9 @@ export const boolean: Decode<boolean> = (value, name, source) => {
 const integer =
   (type: string, min: bigint, max: bigint): Decode<Integer> =>
   (value, name, source = 'value') => {
+    if (value === NEGATIVE_ZERO && source === 'text') {
+      throw new TypeMismatch(`invalid type: ${float('-0.0')}, expected ${type}`);
+    }
     const number = asInteger(value);
     if (number !== undefined && number >= min && number <= max) return number;
     if (!(value instanceof JsonNumber)) throw mismatch(value, name, type, source);
@@ -63,6 +73,12 @@ export function defaulted<T>(decode: Decode<T>, fallback: T): Decode<T> {
   return decoder;
 }
 
+/** A number of any size, or a float. */
+export const anyNumber: Decode<JsonNumber> = (value, name, source) => {
+  if (value instanceof JsonNumber) return value;
+  throw mismatch(value, name, 'a JSON number', source);
+};
+
 export const anyJson: Decode<Json> = (value, name) => {
   if (value === undefined) throw missing(name);
   return value;
@@ -73,12 +89,6 @@ export const optional =
   <T>(decode: Decode<T>): Decode<T | null> =>
   (value, name, source) =>
     value === undefined || value === null ? null : decode(value, name, source);
-/** A number of any size, or a float. */
-export const anyNumber: Decode<JsonNumber> = (value, name, source) => {
-  if (value instanceof JsonNumber) return value;
-  throw mismatch(value, name, 'a JSON number', source);
-};
-
 
 export const list =
   <T>(decode: Decode<T>): Decode<T[]> =>
@@ -144,7 +154,8 @@ export const identifier =
   <T extends string>(names: readonly T[]): Decode<T> =>
   (value, name, source) => {
     if (typeof value === 'string') return named(names, value);
-    const index = source?.startsWith('tagged') ? asInteger(value) : undefined;
+    const counts = source === 'tagged value' || (source === 'tagged text' && value !== NEGATIVE_ZERO);
+    const index = counts ? asInteger(value) : undefined;
     if (index === undefined || index < 0) throw mismatch(value, name, 'variant identifier', source);
     const found = names[Number(index)];
     if (found !== undefined) return found;
