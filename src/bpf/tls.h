@@ -240,7 +240,7 @@ static __always_inline __u64 begin_call(struct registers *ctx, struct call *call
 
 /*
  * Where Go's callers leave room for the arguments of a call, which a function keeps there while it calls others. When Go moves a
- * stack, it moves what points into it, too.
+ * stack, it moves what points into it, too: what is read may go to a stack; what is written never is on one.
  */
 struct go_arguments {
 	__u64 connection;

@@ -183,7 +183,6 @@ function readTable(
 
 /** The address of the code: in a program that is loaded anywhere, the loader puts it there, and a relocation has it. */
 function textStart(file: BinaryFile, headers: ElfHeaders, table: Table, written: number): number | undefined {
-  const text = headers.sections.find(({ name }) => name === '.text');
   if (written !== 0) return written;
   const place = Buffer.alloc(8);
   place.writeBigUInt64LE(BigInt(table.vaddr + 24));
@@ -196,7 +195,7 @@ function textStart(file: BinaryFile, headers: ElfHeaders, table: Table, written:
     );
     if (entry !== undefined) return Number(file.read(entry + 16, 8).readBigUInt64LE(0));
   }
-  return text?.vaddr;
+  return headers.sections.find(({ name }) => name === '.text')?.vaddr;
 }
 
 /** File offsets of the instructions by which a function returns; undefined when its code cannot be told apart. */
