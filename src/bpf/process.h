@@ -25,7 +25,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!parent || parent->flags & PROCESS_ALONE || child_pid == parent_pid)
 		return 0;
 
-	struct process process = { .root_pid = parent->root_pid, .flags = parent->flags };
+	struct process process = { .root_pid = parent->root_pid, .flags = parent->flags & ~PROCESS_GO };
 
 	if (bpf_map_update_elem(&processes, &child_pid, &process, BPF_ANY)) {
 		count(COUNTER_PROCESSES_FULL);
