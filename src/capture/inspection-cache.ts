@@ -3,7 +3,8 @@
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BinaryReport, functionsOf } from '../elf/binary.js';
+import type { BinaryReport } from '../elf/binary.js';
+import { functionsOf } from '../elf/tls-library.js';
 import { cacheDirectory, inspectionKey, readCacheFile, writeCacheFile } from './cache-file.js';
 
 const CACHE_LIMITS = {

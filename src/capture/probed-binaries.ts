@@ -5,9 +5,10 @@ import { closeSync, existsSync, fstatSync, openSync, readSync, type Stats, statS
 import { basename } from 'node:path';
 import type { KernelProgram, Probe } from '../bpf/kernel-program.js';
 import { Cookie, tlsLibraries } from '../bpf/record.js';
-import { type BinaryReport, functionsOf, inspectBinary, type TlsLibrary } from '../elf/binary.js';
+import { type BinaryReport, inspectBinary } from '../elf/binary.js';
 import { linkedTlsLibraries } from '../elf/linked-libraries.js';
 import { captureTiers, symbolName, type TlsFunction } from '../elf/tls-function.js';
+import { functionsOf, type TlsLibrary } from '../elf/tls-library.js';
 import { AgsightError } from '../errors.js';
 import { inspectOnce } from './inspection-cache.js';
 import { PlainPrograms } from './plain-programs.js';

@@ -1,9 +1,10 @@
 // `agsight offsets BINARY…`: options and output; the work is elf/program.ts.
 
 import { Command, Option } from '../commander.js';
-import type { BinaryIdentity, InspectOptions, TierComparison, TlsLibrary } from '../elf/binary.js';
+import type { BinaryIdentity, InspectOptions, TierComparison } from '../elf/binary.js';
 import type { ProgramReport } from '../elf/program.js';
 import type { Tier } from '../elf/tls-function.js';
+import type { TlsLibrary } from '../elf/tls-library.js';
 import type { AgsightError } from '../errors.js';
 
 interface OffsetsOptions {
@@ -144,7 +145,7 @@ function identityObject({ path, codex_version, arch, fingerprint }: BinaryIdenti
 /** `offsets` keeps AgentSight's names, of one function each; `functions` has all that a capture probes. */
 function libraryObject(
   found: TlsLibrary,
-  functionsOf: typeof import('../elf/binary.js').functionsOf,
+  functionsOf: typeof import('../elf/tls-library.js').functionsOf,
 ): object {
   const { library, version, tier, confidence, offsets } = found;
   const functions = functionsOf(found).map(({ confidence: _, ...place }) => place);
@@ -159,7 +160,7 @@ function libraryObject(
 }
 
 async function reportObject(report: ProgramReport): Promise<object> {
-  const { functionsOf } = await import('../elf/binary.js');
+  const { functionsOf } = await import('../elf/tls-library.js');
   const { launcher, linked, tls, unseen, remarks } = report;
   const linkedObjects = linked.flatMap(({ path, tls: theirs }) =>
     theirs.map((library) => ({ ...libraryObject(library, functionsOf), path })),
@@ -178,7 +179,7 @@ function unseenObject({ library, version, reason, remedy }: ProgramReport['unsee
 }
 
 async function comparisonObject(comparison: TierComparison): Promise<object> {
-  const { functionsOf } = await import('../elf/binary.js');
+  const { functionsOf } = await import('../elf/tls-library.js');
   const { tiers, disagreements, remarks } = comparison;
   return {
     ...identityObject(comparison),
@@ -238,7 +239,7 @@ async function describeRows(identity: BinaryIdentity, rows: string[][], more: st
 
 /** One row for each function. `file`: where the offsets are, when that is not the binary itself. */
 async function functionRows(tls: readonly TlsLibrary[], file?: string): Promise<string[][]> {
-  const { functionsOf } = await import('../elf/binary.js');
+  const { functionsOf } = await import('../elf/tls-library.js');
   return tls.flatMap((library) => {
     const name = file === undefined ? libraryName(library) : `${libraryName(library)}, ${file}`;
     const functions = functionsOf(library);

@@ -1,8 +1,9 @@
 // Library by library: how a capture sees what a program says over TLS, or why it does not and what can be done. The one
 // place that puts this into words; finding the functions is binary.ts's.
 
-import { type BinaryReport, functionsOf, type TlsLibrary } from './binary.js';
+import type { BinaryReport } from './binary.js';
 import { type Confidence, recordLibraryNames, type Tier } from './tls-function.js';
+import { functionsOf, type TlsLibrary } from './tls-library.js';
 
 export interface TlsVerdict {
   library: string;

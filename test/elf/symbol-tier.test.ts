@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { inspectBinary, type TlsFunction } from '../../src/elf/binary.js';
+import { inspectBinary } from '../../src/elf/binary.js';
+import type { TlsFunction } from '../../src/elf/tls-function.js';
 import { symbolName } from '../../src/elf/tls-function.js';
 import { bareLibrary, openWorkshop } from './build.js';
 

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type BinaryReport, inspectBinary, type TlsLibrary } from '../../src/elf/binary.js';
+import { type BinaryReport, inspectBinary } from '../../src/elf/binary.js';
 import { inspectProgram } from '../../src/elf/program.js';
+import type { TlsLibrary } from '../../src/elf/tls-library.js';
 import { tlsVerdicts } from '../../src/elf/tls-verdict.js';
 import { bareLibrary, openWorkshop, strip } from './build.js';
 
