@@ -28,8 +28,10 @@ export class Inferences {
   readonly #tools: ThreadTools;
   readonly #byId = new Map<string, Found>();
   readonly #of = new Map<ResponsesCall, Found>();
-  /** Ids of completed responses: what a request may continue. */
+  /** Ids of completed responses. */
   readonly #responses = new Set<string>();
+  /** The request that was told last: which response it continues, and with what. */
+  #last: { call: ResponsesCall; previous: string | undefined; input: readonly unknown[] } | undefined;
   /** The newest one with output that is not told as history yet. */
   #unsettled: Found | undefined;
 
@@ -79,6 +81,9 @@ export class Inferences {
     const found = { turn, inference };
     this.#byId.set(id, found);
     this.#of.set(call, found);
+    const previous = stringAt(request.body, 'previous_response_id');
+    const isContinued = previous !== undefined && this.#mayContinue(previous, request.input);
+    this.#last = { call, previous: isContinued ? previous : undefined, input: request.input };
     this.#event(atNs, turn, {
       type: 'inference_started',
       inference_call_id: id,
@@ -86,7 +91,7 @@ export class Inferences {
       codex_turn_id: turn.id,
       model: call.model ?? 'unknown',
       provider_name: providerName(call),
-      request_payload: requestPayload(this.#rollout, this.#history, request, this.#responses),
+      request_payload: requestPayload(this.#rollout, this.#history, request, isContinued),
     });
   }
 
@@ -170,6 +175,19 @@ export class Inferences {
         ? { type: 'inference_failed', ...ids, error: why, ...partial }
         : { type: 'inference_cancelled', ...ids, reason: why, ...partial };
     this.#event(inference.endNs, turn, ended, isMoved ? 'at' : place);
+  }
+
+  /**
+   * Whether the reference takes a request that continues a response: it expects what follows to be what the thread was
+   * shown last, which is that response, or what an earlier request has continued it with.
+   */
+  #mayContinue(previous: string, input: readonly unknown[]): boolean {
+    if (this.#last === undefined || !this.#responses.has(previous)) return false;
+    if (this.#last.call.responseId === previous) return true;
+    const { previous: theirs, input: known } = this.#last;
+    const isSame = (item: unknown, index: number) =>
+      index >= known.length || JSON.stringify(item) === JSON.stringify(known[index]);
+    return theirs === previous && input.every(isSame);
   }
 
   #complete(turn: Turn, { id, call, endNs }: Inference, items: readonly JsonObject[]): void {

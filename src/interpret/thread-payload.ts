@@ -10,16 +10,16 @@ import type { WireIds } from './wire-ids.js';
 
 /**
  * The body as it was sent; re-emitted only when it holds what the reference refuses: unknown items, or a response to
- * continue that is not among the `completed` ones of the thread.
+ * continue that the request cannot be told to continue.
  */
 export function requestPayload(
   rollout: Rollout,
   history: History,
   request: CallRequest,
-  completed: ReadonlySet<string>,
+  isContinued: boolean,
 ): RawPayloadRef {
   const { previous_response_id: previous, ...body } = request.body;
-  const isKnown = typeof previous !== 'string' || completed.has(previous);
+  const isKnown = typeof previous !== 'string' || isContinued;
   const input = request.input.filter((item) => history.takes(item));
   if (isKnown && input.length === request.input.length)
     return rollout.payload('inference_request', request.text);

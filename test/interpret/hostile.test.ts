@@ -51,6 +51,16 @@ const writeBeforeCommand = {
   ] as [number, number][],
 };
 
+/** Of the compaction over WebSocket: a request goes on where another one, which began anew, has come in between. */
+const otherBetween = {
+  ...{ drop: [0], repeat: [0, 7], end: 32 },
+  move: [
+    [14, 0],
+    [0, 19],
+    [29, 19],
+  ] as [number, number][],
+};
+
 describe.each(Object.entries(recordings))('%s', (_, recording) => {
   const events = evidenceOf(recording, 4000);
   const place = fc.nat(events.length - 1);
@@ -75,7 +85,7 @@ describe.each(Object.entries(recordings))('%s', (_, recording) => {
         }
         await expectAccepted(damaged);
       }),
-      { numRuns: 12, examples: [[writeBeforeCommand]] },
+      { numRuns: 12, examples: [[writeBeforeCommand], [otherBetween]] },
     );
   });
 
