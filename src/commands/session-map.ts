@@ -77,7 +77,8 @@ function isSound(entry: MapEntry): boolean {
 async function defaultHome(): Promise<string> {
   const { homedir } = await import('node:os');
   const { join } = await import('node:path');
-  return process.env.CODEX_HOME ?? join(homedir(), '.codex');
+  // As for Codex, one that is empty is not set.
+  return process.env.CODEX_HOME || join(homedir(), '.codex');
 }
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/;

@@ -1,7 +1,7 @@
 // `agsight show BUNDLE`: options and output; the story is governance/run-timeline.ts.
 
 import { Command } from '../commander.js';
-import { tellIncomplete } from './incomplete.js';
+import { tellIncomplete, tellUnseen } from './incomplete.js';
 
 export function showCommand(): Command {
   return new Command('show')
@@ -23,6 +23,8 @@ export function showCommand(): Command {
           `agsight: ${bundle}: it holds no run: either no request to a model was made, or agsight reduce is still to interpret what was recorded with --raw or cut short`,
         );
       }
+      if (!isSound) await tellIncomplete(bundle);
+      await tellUnseen(bundle);
       if (runs.length === 0 && roots.length === 0) {
         throw new AgsightError('nothing-done', 'holds nothing that an agent did', {
           file: bundle,
@@ -41,6 +43,5 @@ export function showCommand(): Command {
           .filter((text) => text !== undefined);
         console.log([...timelines.map((run) => describeRun(run, calls)), ...rest].join('\n\n'));
       }
-      if (!isSound) await tellIncomplete(bundle);
     });
 }

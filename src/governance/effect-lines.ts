@@ -4,7 +4,14 @@ import { counted } from '../render/counted.js';
 import { renderTable } from '../render/table.js';
 import { singleLine } from '../render/terminal.js';
 import { EINPROGRESS } from './connection-outcomes.js';
-import { type EffectBase, type Effects, type FileEffect, firstTime, type ProcessEffect } from './effects.js';
+import {
+  type EffectBase,
+  type Effects,
+  type FileEffect,
+  firstTime,
+  type HttpEffect,
+  type ProcessEffect,
+} from './effects.js';
 import type { ToolCallEffects } from './tool-call-effects.js';
 
 const cellWidth = 100;
@@ -61,31 +68,21 @@ export function effectLines(effects: Effects): EffectLine[] {
       how: permission.attribution ?? '',
     })),
   ];
-  for (const { time, family, address, port, errno, attribution } of effects.connections) {
+  // Of several that did the like at the same time, each is named.
+  const by = (pid: number): string => (processes.length > 1 ? `, by ${pid}` : '');
+  for (const { time, pid, family, address, port, errno, attribution } of effects.connections) {
     if (family === unixSocket) continue;
-    const what = singleLine(`connect ${address} port ${port}`, cellWidth);
+    const what = singleLine(`connect ${address} port ${port}${by(pid)}`, cellWidth);
     const result = errno === EINPROGRESS ? 'begun' : errorName(errno);
     lines.push({ time, what, result, how: attribution ?? '' });
   }
-  for (const {
-    time,
-    method,
-    host,
-    path,
-    status,
-    sent_bytes,
-    received_bytes,
-    attribution,
-  } of effects.http_requests) {
+  for (const request of effects.http_requests) {
+    const { time, pid, method, host, path, attribution } = request;
     // What CONNECT asks for is a host by itself.
     const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
-    const what = singleLine(`${method} ${target}`, cellWidth);
-    const result = [
-      status === null ? 'no answer' : `${status}`,
-      ...(sent_bytes > 0 ? [`${counted(sent_bytes, 'byte')} sent`] : []),
-      ...(received_bytes > 0 ? [`${counted(received_bytes, 'byte')} received`] : []),
-    ].join(', ');
-    lines.push({ time, what, result, how: attribution ?? '' });
+    const end = by(pid);
+    const what = `${singleLine(`${method} ${target}`, cellWidth - end.length)}${end}`;
+    lines.push({ time, what, result: describeAnswer(request), how: attribution ?? '' });
   }
   lines.sort((a, b) => a.time - b.time);
   const time = lines.at(-1)?.time ?? firstTime(effects) ?? 0;
@@ -100,6 +97,15 @@ export function effectLines(effects: Effects): EffectLine[] {
     lines.push({ time, what, result: '', how: '' });
   }
   return lines;
+}
+
+function describeAnswer({ status, sent_bytes, received_bytes, complete }: HttpEffect): string {
+  return [
+    status === null ? 'no answer seen' : `${status}`,
+    ...(sent_bytes > 0 ? [`${counted(sent_bytes, 'byte')} sent`] : []),
+    ...(received_bytes > 0 ? [`${counted(received_bytes, 'byte')} received`] : []),
+    ...(status !== null && !complete ? ['not to its end'] : []),
+  ].join(', ');
 }
 
 function isMereFork({ commands, exit_code, signal }: ProcessEffect): boolean {

@@ -56,7 +56,7 @@ interface ConnectionEffect extends EffectBase {
 }
 
 /** A request over HTTP that is no call of a model. */
-interface HttpEffect extends EffectBase {
+export interface HttpEffect extends EffectBase {
   method: string;
   host: string | null;
   /** The target without its query. */
@@ -66,6 +66,8 @@ interface HttpEffect extends EffectBase {
   /** Of the bodies, in their content codings. */
   sent_bytes: number;
   received_bytes: number;
+  /** Whether the answer was seen to its end. */
+  complete: boolean;
 }
 
 interface PermissionEffect extends EffectBase {
@@ -143,13 +145,23 @@ export class EffectCollector {
     const { method, host, path } = request;
     const told: HttpEffect = {
       ...this.#at(timeNs, pid, cause),
-      ...{ errno: 0, method, host: host ?? null, path, status: null, sent_bytes: 0, received_bytes: 0 },
+      ...{
+        errno: 0,
+        method,
+        host: host ?? null,
+        path,
+        status: null,
+        sent_bytes: 0,
+        received_bytes: 0,
+        complete: false,
+      },
     };
     effects.http_requests.push(told);
-    request.onAnswer(({ status, sentBytes, receivedBytes }) => {
+    request.onAnswer(({ status, sentBytes, receivedBytes, isWhole }) => {
       told.status = status ?? null;
       told.sent_bytes = sentBytes;
       told.received_bytes = receivedBytes;
+      told.complete = isWhole;
     });
   }
 

@@ -21,6 +21,8 @@ export interface HttpAnswer {
   /** Of the bodies as they were sent, in their content codings. */
   sentBytes: number;
   receivedBytes: number;
+  /** Whether it was seen to its end. */
+  isWhole: boolean;
 }
 
 const calls = { requested() {}, item() {}, ended() {} };
@@ -59,8 +61,8 @@ export class HttpRequests {
   }
 
   #end(exchange: OtherExchange): void {
-    const { status, sentBytes, receivedBytes } = exchange;
-    this.#waiting.get(exchange)?.({ status, sentBytes, receivedBytes });
+    const { status, sentBytes, receivedBytes, isWhole } = exchange;
+    this.#waiting.get(exchange)?.({ status, sentBytes, receivedBytes, isWhole });
     this.#waiting.delete(exchange);
   }
 }

@@ -142,6 +142,8 @@ export class OtherExchange implements ExchangeObserver {
   /** Of the bodies, in their content codings. */
   sentBytes = 0;
   receivedBytes = 0;
+  /** The answer was seen to its end. */
+  isWhole = false;
   readonly openSocket: (() => SocketObserver) | undefined;
   readonly #ended: ((exchange: OtherExchange) => void) | undefined;
 
@@ -184,7 +186,9 @@ export class OtherExchange implements ExchangeObserver {
   responseHead(head: ResponseHead, timeNs: bigint): void {
     this.status = head.status;
     this.#lastNs = timeNs;
-    if (head.status === SWITCHING_PROTOCOLS) this.#ended?.(this);
+    if (head.status !== SWITCHING_PROTOCOLS) return;
+    this.isWhole = true;
+    this.#ended?.(this);
   }
 
   responseData(bytes: Uint8Array, timeNs: bigint): void {
@@ -194,7 +198,8 @@ export class OtherExchange implements ExchangeObserver {
 
   responseGap(): void {}
 
-  responseEnd(): void {
+  responseEnd({ how }: MessageEnd): void {
+    this.isWhole = how === 'whole';
     this.#ended?.(this);
   }
 

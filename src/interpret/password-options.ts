@@ -11,8 +11,8 @@ export interface Span {
 interface PasswordOptions {
   /** The last group is the value; when it is empty or absent, the next word is. */
   option: RegExp;
-  /** The value is `user:password`. */
-  hasUser?: boolean;
+  /** Where the value has this character, the password is what follows it; a value without it is none. */
+  after?: ':' | '=';
   /** The value is never the next word. */
   isAttached?: boolean;
   /** What comes between the program and its options. */
@@ -23,7 +23,9 @@ interface PasswordOptions {
 
 const CURL: PasswordOptions[] = [
   // Letters without a value may stand before it: -su.
-  { option: /^(?:-[#0-9aBfgGiIjJklLMnNOpqRsSvVZ]*[uU]|--(?:proxy-)?user(?:=|$))(.*)$/s, hasUser: true },
+  { option: /^(?:-[#0-9aBfgGiIjJklLMnNOpqRsSvVZ]*[uU]|--(?:proxy-)?user(?:=|$))(.*)$/s, after: ':' },
+  // Cookies, or the name of a file with them.
+  { option: /^(?:-[#0-9aBfgGiIjJklLMnNOpqRsSvVZ]*b|--cookie(?:=|$))(.*)$/s, after: '=' },
   { option: /^--(?:oauth2-bearer|(?:proxy-)?pass)(?:=(.*))?$/s },
 ];
 // Not the ports of a container with that name.
@@ -57,7 +59,7 @@ export function passwordsIn(words: readonly string[]): Span[] {
 }
 
 function* valuesOf(
-  { option, hasUser, isAttached, isWrapper, subcommand }: PasswordOptions,
+  { option, after, isAttached, isWrapper, subcommand }: PasswordOptions,
   words: readonly string[],
   first: number,
 ): Generator<Span> {
@@ -73,8 +75,8 @@ function* valuesOf(
     if (isNext && value.startsWith('-')) continue;
     const place = isNext ? at + 1 : at;
     const begin = isNext ? 0 : word.length - attached.length;
-    const start = hasUser ? value.indexOf(':') + 1 : 0;
-    if ((!hasUser || start > 0) && start < value.length) {
+    const start = after === undefined ? 0 : value.indexOf(after) + 1;
+    if ((after === undefined || start > 0) && start < value.length) {
       yield { word: place, start: begin + start, end: begin + value.length };
     }
     if (isWrapper) return;

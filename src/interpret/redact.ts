@@ -24,6 +24,9 @@ const TOKENS = [
   `${begin('glpat-')}[A-Za-z0-9_-]{16,}`,
   `${begin('xox[abprs]-')}[A-Za-z0-9-]{10,}`,
   `${begin('AIza')}[A-Za-z0-9_-]{35}`,
+  // In the paths of what bots and hooks are called by.
+  `${begin('bot')}\\d{8,10}:[A-Za-z0-9_-]{30,40}`,
+  `${begin('T')}[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{20,32}`,
 ];
 
 // The same words stand in plain text, in JSON, and in JSON within JSON, where a quote has one or more backslashes.
@@ -40,7 +43,7 @@ const IS = `(?:${QUOTE}?${GAP}[:=]${GAP}|${QUOTE}${GAP},${GAP}(?=${QUOTE}))`;
 const WORD_END = '(?![A-Za-z0-9_-])';
 
 export const HEADER_NAMES =
-  'x-api-key|api-key|x-goog-api-key|x-auth-token|x-amz-security-token|chatgpt-account-id|openai-organization|openai-project';
+  'x-(?:[a-z0-9]+-){0,4}(?:token|secret|key|signature)|(?:private|job|deploy)-token|api-key|chatgpt-account-id|openai-organization|openai-project';
 export const MEMBER_NAMES = [
   '(?:api|secret|private|account|access|auth)[_-]?key',
   '(?:access|refresh|id|auth|session|security|bearer|api)[_-]?token',
@@ -48,7 +51,7 @@ export const MEMBER_NAMES = [
   'aws[_-]?secret[_-]?access[_-]?key|secret[_-]?access[_-]?key',
   'pass(?:word|wd|phrase)',
 ].join('|');
-const PARAMETERS = `${MEMBER_NAMES}|key|token|secret|sig|signature|auth`;
+const PARAMETERS = `${MEMBER_NAMES}|key|token|secret|sig|(?:x-(?:amz|goog)-)?signature|auth`;
 export const UPPER_NAMES = '(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|COOKIE)';
 
 /** Environment variables that hold a password, and that the names above do not cover. */

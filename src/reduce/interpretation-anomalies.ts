@@ -57,14 +57,20 @@ export async function interpretationFaults(
 ): Promise<InterpretationFaults | undefined> {
   const parent = dirname(resolve(dir));
   const capture = basename(parent) === ROLLOUTS_DIR ? dirname(parent) : dir;
+  const listed = await listedFaults(capture);
+  if (listed !== undefined) return listed;
+  const key = resolve(capture);
+  if (!checked.has(key)) checked.set(key, await faultsSince(capture));
+  return checked.get(key);
+}
+
+/** What its interpretation has found wrong with the evidence of a capture. */
+export async function listedFaults(capture: string): Promise<InterpretationFaults | undefined> {
   const file = join(capture, ANOMALIES_FILE);
   const harmless: ReadonlySet<unknown> = harmlessKinds;
   const faults = (await listedByInterpretation(file)).filter(({ kind }) => !harmless.has(kind));
   const [first] = faults;
-  if (first !== undefined) return describeFaults(faults.length, first.kind, file);
-  const key = resolve(capture);
-  if (!checked.has(key)) checked.set(key, await faultsSince(capture));
-  return checked.get(key);
+  return first === undefined ? undefined : describeFaults(faults.length, first.kind, file);
 }
 
 /** What has become of evidence that had nothing wrong when it was interpreted. */

@@ -315,7 +315,7 @@ test('the timeline tells the run from the prompt to the answer', async () => {
     'chown .*/renamed.txt to 0:0: EPERM',
     'exit 7',
     'tool exec_command call_send, completed',
-    'POST 127.0.0.1:\\d+/v1/drop: 404, 4 bytes sent',
+    'POST 127.0.0.1:\\d+/v1/drop(?:, by \\d+)?: 404, 4 bytes sent',
     'answer',
     'All done.',
     '6 requests, 60 tokens in \\(0 cached\\), 30 out',

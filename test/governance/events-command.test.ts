@@ -1,7 +1,7 @@
 // The commands on evidence that was written for the test: formats, exit codes, and what may reach a terminal.
 
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -217,8 +217,8 @@ test('what a command asked of others over HTTP is told with it, calls of models 
   const [call] = JSON.parse(stdout);
   const asked = { pid: 20, attribution: 'environment', host: 'drop.test' };
   expect(call.http_requests).toMatchObject([
-    { ...asked, method: 'POST', status: 201, sent_bytes: 12, received_bytes: 2, time: 10 },
-    { ...asked, method: 'GET', status: null, sent_bytes: 0, received_bytes: 0 },
+    { ...asked, method: 'POST', status: 201, sent_bytes: 12, received_bytes: 2, complete: true, time: 10 },
+    { ...asked, method: 'GET', status: null, sent_bytes: 0, received_bytes: 0, complete: false },
   ]);
   expect(call.http_requests[0].path).toMatch(/^\/up\/\[redacted:[0-9a-f]+\]$/);
   const shown = await run('events', bundle, '--by', 'tool-call');
@@ -227,6 +227,46 @@ test('what a command asked of others over HTTP is told with it, calls of models 
   );
   expect(shown.stdout).toMatch(/GET drop\.test\/slow\S* +no answer/);
   expect(stdout + shown.stdout).not.toMatch(new RegExp(`${token}|\u001b|key=`));
+});
+
+test('of several processes each request and connection names its own, and an answer that was cut off is told so', async () => {
+  const ask = (pid: number, connection: number): RecordedEvent[] => {
+    const wire = new Wire(connection, pid);
+    const head = 'GET /a HTTP/1.1\r\nhost: cut.test\r\n\r\n';
+    const answer = 'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf';
+    const pieces = [...wire.piece('send', head, 20_000n), ...wire.piece('receive', answer, 30_000n)];
+    return [
+      fork(pid, 10),
+      exec(pid, ['curl', 'cut.test'], ids, 5),
+      ...pieces.map((event) => ({ ...event, rootPid: 10 })),
+      { ...exit(pid, 0), timeNs: 60_000n },
+    ];
+  };
+  write(...ask(20, 1), ...ask(21, 2));
+  const { stdout } = await run('events', bundle, '--by', 'tool-call');
+  for (const pid of [20, 21]) {
+    expect(stdout).toMatch(
+      new RegExp(`GET cut\\.test/a, by ${pid} +200, 4 bytes received, not to its end +environment`),
+    );
+  }
+});
+
+test('what the capture did not see is told, with exit code 3', async () => {
+  write(...story);
+  expect((await run('show', bundle)).status).toBe(0);
+  const unseen = [{ program: '/bin/kubectl', connections: 2, bytes: 9000, remotes: [], libraries: [] }];
+  writeFileSync(join(bundle, 'capture.json'), JSON.stringify({ unseen_tls: unseen }));
+  const listed = [
+    { stage: 'interpret', kind: 'not-http', count: 1, example: 'x' },
+    { stage: 'interpret', kind: 'inferred-thread', count: 1, example: 'x' },
+  ];
+  writeFileSync(join(bundle, 'anomalies.json'), JSON.stringify(listed));
+  const { status, stderr } = await run('show', bundle);
+  expect(status).toBe(3);
+  expect(stderr).toContain(
+    `/bin/kubectl: 2 TLS connections not seen (see unseen_tls in ${bundle}/capture.json)`,
+  );
+  expect(stderr).toContain(`1 fault, first not-http (see ${bundle}/anomalies.json)`);
 });
 
 test('what ran before the capture is told by its program, and of forks those that went wrong', async () => {

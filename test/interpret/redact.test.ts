@@ -42,6 +42,11 @@ test('in a list of arguments or of header fields', () => {
     ['curl', '--api-key', secret],
     ['curl', `--token=${secret}`],
     ['curl', '-H', `Authorization: ${secret}`],
+    ['curl', '-H', `X-Vault-Token: ${secret}`],
+    ['curl', '-H', `PRIVATE-TOKEN: ${secret}`],
+    ['curl', '-H', `x-secret: ${secret}`],
+    ['curl', '-s', '-b', `session=${secret}`],
+    ['curl', `--cookie=session=${secret}`],
     ['authorization', `Bearer ${secret}`],
     ['x-api-key', secret],
     ['Cookie', `a=${secret}`],
@@ -52,6 +57,20 @@ test('in a list of arguments or of header fields', () => {
       expect(redact(text)).not.toContain(secret);
     }
   }
+});
+
+test('in the path or the query of an address', () => {
+  const letters = 'AbCdEfGhIjKlMnOpQrStUvWxYz012345678';
+  for (const [address, shown] of [
+    [`api.test/bot123456789:${letters}/sendMessage`, 'api.test/…/sendMessage'],
+    [`hooks.test/services/T0ABCDEFG/B0ABCDEFG/${letters.slice(0, 24)}`, 'hooks.test/services/…'],
+    [`bucket.test/a?X-Amz-Signature=${letters}`, 'bucket.test/a?X-Amz-Signature=…'],
+  ] as const) {
+    expect(redact(address).replace(mark, '…')).toBe(shown);
+  }
+  expect(redact('curl -b cookies.txt api.test/robot/12345678')).toBe(
+    'curl -b cookies.txt api.test/robot/12345678',
+  );
 });
 
 test('what tells the kind of a secret stays', () => {
