@@ -65,24 +65,15 @@ function flagsOf({ name, isEx }: TlsFunction): number {
 function targetsOf(stack: TlsLibrary): Target[] {
   const { library, tier } = stack;
   if (tier === null || library === 'rustls') return [];
-  if (library === 'crypto/tls') {
+  if (library === 'openssl' || library === 'gnutls' || library === 'crypto/tls') {
+    const isGo = library === 'crypto/tls';
     return stack.functions.map((found) => ({
       library,
       name: symbolName(found),
       offset: found.offset,
-      flags: flagsOf(found) | Cookie.go,
-      atReturn: false,
+      flags: flagsOf(found) | (isGo ? Cookie.go : 0),
+      atReturn: !isGo && !isHandshake(found.name),
       returns: found.returns ?? [],
-      tier,
-    }));
-  }
-  if (library === 'openssl' || library === 'gnutls') {
-    return stack.functions.map((found) => ({
-      library,
-      name: symbolName(found),
-      offset: found.offset,
-      flags: flagsOf(found),
-      atReturn: !isHandshake(found.name),
       tier,
     }));
   }

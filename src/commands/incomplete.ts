@@ -13,7 +13,7 @@ export async function tellIncomplete(bundle: string): Promise<void> {
 
 /** Notes on what a capture did not see, and the exit code of a result in which requests may be missing. */
 export async function tellUnseen(bundle: string): Promise<void> {
-  const { join } = await import('node:path');
+  const { captureJsonPath, unseenPrograms } = await import('../evidence/capture-json.js');
   const { listedFaults } = await import('../reduce/interpretation-anomalies.js');
   const { counted } = await import('../render/counted.js');
   const { note } = await import('../render/notes.js');
@@ -22,21 +22,10 @@ export async function tellUnseen(bundle: string): Promise<void> {
     note(stripControl(`agsight: ${text}`));
     process.exitCode = ExitCode.incomplete;
   };
-  const file = join(bundle, 'capture.json');
-  for (const { program, connections } of await unseenPrograms(file)) {
-    tell(`${program}: ${counted(connections, 'TLS connection')} not seen (see unseen_tls in ${file})`);
+  for (const { program, connections } of unseenPrograms(bundle)) {
+    const see = `see unseen_tls in ${captureJsonPath(bundle)}`;
+    tell(`${program}: ${counted(connections, 'TLS connection')} not seen (${see})`);
   }
   const faults = await listedFaults(bundle);
   if (faults !== undefined) tell(`${bundle}: ${faults.summary} (see ${faults.see})`);
-}
-
-async function unseenPrograms(file: string): Promise<{ program: string; connections: number }[]> {
-  const { readFile } = await import('node:fs/promises');
-  try {
-    const { unseen_tls: unseen = [] } = JSON.parse(await readFile(file, 'utf8'));
-    return Array.isArray(unseen) ? unseen : [];
-  } catch {
-    // What is wrong with it is for verify to tell.
-    return [];
-  }
 }

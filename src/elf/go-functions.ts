@@ -7,7 +7,7 @@ import type { AddressMap } from './address-map.js';
 import type { BinaryFile } from './file.js';
 import type { ElfHeaders, Section } from './headers.js';
 import { search } from './search.js';
-import type { TlsFunction } from './tls-function.js';
+import { symbolName, type TlsFunction } from './tls-function.js';
 import { x8664Returns } from './x86-64-instructions.js';
 
 /** Since Go 1.18 and 1.20. Before, addresses are stored otherwise, and arguments are passed otherwise on AArch64. */
@@ -21,12 +21,9 @@ const maxFunctionBytes = 64 * 1024;
 const relocationBytes = 24;
 const aarch64Return = 0xd65f03c0;
 
-const wanted: readonly { name: TlsFunction['name']; symbol: string }[] = [
-  { name: 'go_tls_write', symbol: 'crypto/tls.(*Conn).Write' },
-  { name: 'go_tls_read', symbol: 'crypto/tls.(*Conn).Read' },
-  { name: 'go_tls_client_handshake', symbol: 'crypto/tls.(*Conn).clientHandshake' },
-  { name: 'go_tls_server_handshake', symbol: 'crypto/tls.(*Conn).serverHandshake' },
-];
+const carriers = ['go_tls_write', 'go_tls_read'] as const;
+const wanted = [...carriers, 'go_tls_client_handshake', 'go_tls_server_handshake'] as const;
+const symbols = wanted.map((name) => symbolName({ name, isEx: false }));
 
 type Table = Pick<Section, 'offset' | 'vaddr' | 'size'>;
 
@@ -47,13 +44,13 @@ export function findGoTls(file: BinaryFile, headers: ElfHeaders, map: AddressMap
   const found = readTable(file, headers, map, table);
   if (found === undefined) return nothing('its Go is older than 1.18, or of a form that is not known');
   const functions: TlsFunction[] = [];
-  for (const { name, symbol } of wanted) {
-    const range = found.rangeOf(symbol);
+  for (const [index, name] of wanted.entries()) {
+    const range = found.rangeOf(index);
     // A program that only serves, or only asks, has one of the handshakes.
     if (range === undefined) continue;
-    const isData = name === 'go_tls_write' || name === 'go_tls_read';
-    const returns = isData ? returnsOf(file, headers, range) : undefined;
-    if (isData && returns === undefined) return nothing(`where ${symbol} returns was not found`);
+    const isCarrier = carriers.some((carrier) => carrier === name);
+    const returns = isCarrier ? returnsOf(file, headers, range) : undefined;
+    if (isCarrier && returns === undefined) return nothing(`where ${symbols[index]} returns was not found`);
     functions.push({
       name,
       isEx: false,
@@ -62,7 +59,7 @@ export function findGoTls(file: BinaryFile, headers: ElfHeaders, map: AddressMap
       ...(returns && { returns }),
     });
   }
-  const isWhole = ['go_tls_write', 'go_tls_read'].every((name) => functions.some((one) => one.name === name));
+  const isWhole = carriers.every((carrier) => functions.some(({ name }) => name === carrier));
   return isWhole ? { functions, reasons: [] } : nothing();
 }
 
@@ -114,7 +111,8 @@ interface CodeRange {
 }
 
 interface FunctionNames {
-  rangeOf(symbol: string): CodeRange | undefined;
+  /** Of the function with this number among `symbols`. */
+  rangeOf(index: number): CodeRange | undefined;
 }
 
 function readTable(
@@ -150,7 +148,7 @@ function readTable(
     }
     return low < count && entryAt(low) === entry ? low : undefined;
   };
-  const needles = wanted.map(({ symbol }) => Buffer.from(`\0${symbol}\0`));
+  const needles = symbols.map((symbol) => Buffer.from(`\0${symbol}\0`));
   const named = search(file, [{ ...nameRange, needles }]);
   const references = needles.map((needle) => {
     const [place] = named.get(needle) ?? [];
@@ -161,8 +159,8 @@ function readTable(
   });
   const used = search(file, [{ ...functionRange, needles: references.filter((one) => one !== undefined) }]);
   return {
-    rangeOf(symbol) {
-      const reference = references[wanted.findIndex((one) => one.symbol === symbol)];
+    rangeOf(number) {
+      const reference = references[number];
       if (reference === undefined) return undefined;
       // A function's description begins with where it begins, and then has its name.
       for (const place of used.get(reference) ?? []) {

@@ -1,5 +1,5 @@
-// What capture.json says of the evidence beside it. Owns the few of its fields that can be checked; the rest is for
-// people, and a capture that was killed has never filled it in.
+// What capture.json says of the evidence beside it, and of what the evidence does not hold. Owns the few of its fields that are
+// read; the rest is for people, and a capture that was killed has never filled it in.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,11 +18,23 @@ export interface CaptureJsonFault {
   detail: string;
 }
 
+export const captureJsonPath = (bundleDir: string): string => join(bundleDir, 'capture.json');
+
+/** The programs of whose TLS connections nothing was seen. What is wrong with the file is for verify to tell. */
+export function unseenPrograms(bundleDir: string): { program: string; connections: number }[] {
+  try {
+    const unseen = parseObject(readFileSync(captureJsonPath(bundleDir), 'utf8'))?.unseen_tls;
+    return Array.isArray(unseen) ? unseen : [];
+  } catch {
+    return [];
+  }
+}
+
 /** How capture.json contradicts the evidence of its bundle; empty where there is none. */
 export function captureJsonFaults(bundleDir: string, { bytes, frames, loss }: Totals): CaptureJsonFault[] {
   let text: string;
   try {
-    text = readFileSync(join(bundleDir, 'capture.json'), 'utf8');
+    text = readFileSync(captureJsonPath(bundleDir), 'utf8');
   } catch (cause) {
     const code = systemErrorCode(cause);
     return code === 'ENOENT' ? [] : [unreadable(`cannot be read: ${code ?? String(cause)}`)];

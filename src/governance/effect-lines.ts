@@ -1,6 +1,7 @@
 // What processes did, as lines for a terminal.
 
 import { counted } from '../render/counted.js';
+import { describeRequest } from '../render/exchange-lines.js';
 import { renderTable } from '../render/table.js';
 import { singleLine } from '../render/terminal.js';
 import { EINPROGRESS } from './connection-outcomes.js';
@@ -78,10 +79,8 @@ export function effectLines(effects: Effects): EffectLine[] {
   }
   for (const request of effects.http_requests) {
     const { time, pid, method, host, path, attribution } = request;
-    // What CONNECT asks for is a host by itself.
-    const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
     const end = by(pid);
-    const what = `${singleLine(`${method} ${target}`, cellWidth - end.length)}${end}`;
+    const what = `${singleLine(describeRequest(method, host, path), cellWidth - end.length)}${end}`;
     lines.push({ time, what, result: describeAnswer(request), how: attribution ?? '' });
   }
   lines.sort((a, b) => a.time - b.time);

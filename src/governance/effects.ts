@@ -1,5 +1,6 @@
 // What processes did, gathered for a person to read: their commands and ends, the files that they changed, the permissions
-// that they touched, their connections and what they asked of others over HTTP. Whose they are, a tool call's or an agent's, is for others to say.
+// that they touched, their connections and what they asked of others over HTTP. Whose they are, a tool call's or an
+// agent's, is for others to say.
 
 import type { ConnectEvent, EvidenceEvent, SocketEvent } from '../evidence/event.js';
 import type { Row } from './columns.js';

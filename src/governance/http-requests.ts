@@ -15,15 +15,7 @@ export interface HttpRequest {
   onAnswer(answer: (answer: HttpAnswer) => void): void;
 }
 
-export interface HttpAnswer {
-  /** Undefined when none was seen. */
-  status: number | undefined;
-  /** Of the bodies as they were sent, in their content codings. */
-  sentBytes: number;
-  receivedBytes: number;
-  /** Whether it was seen to its end. */
-  isWhole: boolean;
-}
+export type HttpAnswer = Pick<OtherExchange, 'status' | 'sentBytes' | 'receivedBytes' | 'isWhole'>;
 
 const calls = { requested() {}, item() {}, ended() {} };
 
@@ -61,8 +53,7 @@ export class HttpRequests {
   }
 
   #end(exchange: OtherExchange): void {
-    const { status, sentBytes, receivedBytes, isWhole } = exchange;
-    this.#waiting.get(exchange)?.({ status, sentBytes, receivedBytes, isWhole });
+    this.#waiting.get(exchange)?.(exchange);
     this.#waiting.delete(exchange);
   }
 }

@@ -2,13 +2,15 @@
 
 import type { RawEventPayload } from '../trace/raw-event.js';
 import { arrayAt, type JsonObject, stringAt } from './json.js';
-import { accepted, isComputedId } from './model-item.js';
+import { accepted, acceptedByKind, isComputedId } from './model-item.js';
 import type { CallRequest } from './responses-call.js';
 import type { Rollout } from './rollout.js';
 import type { Place } from './timeline.js';
 
 /** How Codex tells the model that it was interrupted. */
 const TURN_ABORTED = '<turn_aborted>';
+/** Longer items are read each time: what is kept of a thread is kept to its end. */
+const MAX_JUDGED_CHARS = 4096;
 
 export class History {
   readonly #rollout: Rollout;
@@ -16,6 +18,8 @@ export class History {
   readonly #known = new Set<string>();
   /** What calls ask for, by kind and id. */
   readonly #calls = new Map<string, string>();
+  /** Whether items were taken, by their text: over HTTP every request repeats them. */
+  readonly #judged = new Map<string, boolean>();
   /** Over HTTP no request continues another one. */
   #last: { responseId: string; items: readonly unknown[] } | undefined;
 
@@ -38,6 +42,17 @@ export class History {
 
   /** Whether the reference takes the item as part of this thread: one of its kinds, and no second content of a call. */
   takes(item: unknown): item is JsonObject {
+    const byKind = acceptedByKind(item);
+    if (byKind !== undefined) return byKind;
+    const text = JSON.stringify(item);
+    const judged = this.#judged.get(text);
+    if (judged !== undefined) return judged;
+    const isTaken = this.#judge(item as JsonObject);
+    if (text.length <= MAX_JUDGED_CHARS) this.#judged.set(text, isTaken);
+    return isTaken;
+  }
+
+  #judge(item: JsonObject): boolean {
     const taken = accepted(item);
     if (taken?.call === undefined) return taken !== undefined;
     const { key, content } = taken.call;

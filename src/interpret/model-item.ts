@@ -11,7 +11,6 @@ import { isObject, type JsonObject, stringAt } from './json.js';
 const SCHEMA = schemaOf(2);
 
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
-/** Taken whatever they hold. With the messages they are most of every request, so they are not read for this. */
 const OUTPUTS = new Set(['function_call_output', 'custom_tool_call_output']);
 
 /** What the reference knows a call with an id by. It takes no second content of the same call. */
@@ -20,12 +19,16 @@ export interface CallIdentity {
   content: string;
 }
 
-/** Whether the reference takes `item`, and which call it is then, if it is one with an id. */
-export function accepted(item: unknown): { call?: CallIdentity } | undefined {
-  if (!isObject(item)) return undefined;
+/** Whether the reference takes `item`, where its kind tells; undefined for those that have to be read, see `accepted`. */
+export function acceptedByKind(item: unknown): boolean | undefined {
+  if (!isObject(item)) return false;
   const type = stringAt(item, 'type') ?? '';
-  if (type === 'message') return ROLES.has(stringAt(item, 'role') ?? '') ? {} : undefined;
-  if (OUTPUTS.has(type)) return {};
+  if (type === 'message') return ROLES.has(stringAt(item, 'role') ?? '');
+  return OUTPUTS.has(type) ? true : undefined;
+}
+
+/** Whether the reference takes `item`, and which call it is then, if it is one with an id. */
+export function accepted(item: JsonObject): { call?: CallIdentity } | undefined {
   let said: NormalizedItem | undefined;
   try {
     said = normalizeItem(fromPlain(item), '', SCHEMA);

@@ -1,10 +1,10 @@
 // Tool calls as the model asks for them and as their outputs come back, in the shapes of the trace bundle.
 // Pure functions over items; when a call starts and ends is thread.ts.
 
-import { parseJson } from '../trace/json-parser.js';
-import { JsonSyntaxError } from '../trace/json-scanner.js';
-import { member } from '../trace/json-value.js';
+import { waitedCell } from '../reduce/cell-links.js';
+import { fromPlain } from '../trace/json-value.js';
 import type { ToolCallKind, ToolCallSummary } from '../trace/raw-event.js';
+import { Rejection } from '../trace/rejection.js';
 import { arrayAt, type JsonObject, objectAt, parseObject, stringAt } from './json.js';
 
 /** A call that the model has asked for. */
@@ -105,14 +105,12 @@ function requested(
 }
 
 /** Whether the reference can read it: it refuses a bundle in which a `wait` does not name its cell. */
-export function isReadable({ tool_name, payload }: Invocation): boolean {
-  if (tool_name !== 'wait') return true;
+export function isReadable(invocation: Invocation): boolean {
   try {
-    return (
-      typeof member(parseJson(Buffer.from(stringAt(payload, 'arguments') ?? '')), 'cell_id') === 'string'
-    );
+    waitedCell(fromPlain(invocation), '');
+    return true;
   } catch (error) {
-    if (error instanceof JsonSyntaxError) return false;
+    if (error instanceof Rejection) return false;
     throw error;
   }
 }

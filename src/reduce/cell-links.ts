@@ -35,9 +35,23 @@ export function linkStartedCells(graph: Graph): void {
 /** Links a `wait` call of the model to the cell that it waits for. */
 export function linkWait(graph: Graph, threadId: string, toolCallId: string, ref: RawPayloadRef): void {
   const payload = graph.payloads.json(ref);
-  if (asString(member(payload, 'tool_name')) !== 'wait') return;
-  const what = `wait tool request payload ${ref.raw_payload_id}`;
-  const text = asString(member(member(payload, 'payload'), 'arguments'));
+  const runtimeCellId = waitedCell(payload, ref.raw_payload_id);
+  if (runtimeCellId === undefined) return;
+  const cellId = graph.cellsByRuntime.get(threadId, runtimeCellId);
+  const cell = cellId === undefined ? undefined : graph.state.code_cells.get(cellId);
+  if (cell !== undefined) graph.journal.addUnique(cell.wait_tool_call_ids, toolCallId);
+}
+
+/**
+ * The cell that a call waits for, by its id at run time; undefined when it is no `wait`. Throws Rejection
+ * `wait-payload-invalid`.
+ *
+ * @param invocation what the call was given, as the payload `payloadId` has it
+ */
+export function waitedCell(invocation: Json, payloadId: string): string | undefined {
+  if (asString(member(invocation, 'tool_name')) !== 'wait') return undefined;
+  const what = `wait tool request payload ${payloadId}`;
+  const text = asString(member(member(invocation, 'payload'), 'arguments'));
   if (text === undefined) {
     throw new Rejection('wait-payload-invalid', `${what} did not contain function arguments`);
   }
@@ -45,9 +59,7 @@ export function linkWait(graph: Graph, threadId: string, toolCallId: string, ref
   if (runtimeCellId === undefined) {
     throw new Rejection('wait-payload-invalid', `${what} did not contain cell_id`);
   }
-  const cellId = graph.cellsByRuntime.get(threadId, runtimeCellId);
-  const cell = cellId === undefined ? undefined : graph.state.code_cells.get(cellId);
-  if (cell !== undefined) graph.journal.addUnique(cell.wait_tool_call_ids, toolCallId);
+  return runtimeCellId;
 }
 
 function parseArguments(text: string, what: string): Json {

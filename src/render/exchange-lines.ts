@@ -15,12 +15,16 @@ const outcomes: Readonly<Record<Outcome, string>> = {
   unknown: 'not seen to end',
 };
 
+/** `POST api.openai.com/v1/responses` */
+export function describeRequest(method: string, host: string | null | undefined, path: string): string {
+  // What CONNECT asks for is a host by itself.
+  return `${method} ${path.startsWith('/') ? (host ?? '') : ''}${path}`;
+}
+
 /** `POST api.openai.com/v1/responses 200, gpt-5.5 completed, 4200 tokens in, 64 out, 1.2 s` */
 export function describeExchange(exchange: Exchange): string {
   const { method, host, path, status, call, startedAtUnixMs, lastAtUnixMs } = exchange;
-  // What CONNECT asks for is a host by itself.
-  const target = path.startsWith('/') ? `${host ?? ''}${path}` : path;
-  const parts = [`${method} ${target} ${status ?? 'no answer'}`];
+  const parts = [`${describeRequest(method, host, path)} ${status ?? 'no answer'}`];
   if (call !== undefined) parts.push(`${call.model ?? 'unknown model'} ${outcomes[call.outcome]}`);
   if (call?.usage !== undefined) {
     parts.push(`${call.usage.input_tokens} tokens in`, `${call.usage.output_tokens} out`);
