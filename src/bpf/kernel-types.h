@@ -34,6 +34,7 @@ struct registers {
 /* As of Go 1.17: arguments and results begin in the same register. */
 #define GO_ARG1(ctx) settled((ctx)->ax)
 #define GO_ARG2(ctx) settled((ctx)->bx)
+#define GO_ARG3(ctx) settled((ctx)->cx)
 #define GO_GOROUTINE(ctx) settled((ctx)->r14)
 #define STACK_POINTER(ctx) settled((ctx)->sp)
 #elif defined(__TARGET_ARCH_arm64)
@@ -62,6 +63,7 @@ struct registers {
 /* As of Go 1.18. */
 #define GO_ARG1(ctx) settled((ctx)->x[0])
 #define GO_ARG2(ctx) settled((ctx)->x[1])
+#define GO_ARG3(ctx) settled((ctx)->x[2])
 #define GO_GOROUTINE(ctx) settled((ctx)->x[28])
 #define STACK_POINTER(ctx) settled((ctx)->sp)
 #endif

@@ -235,7 +235,14 @@ static __always_inline __u64 begin_call(struct registers *ctx, struct call *call
 	}
 	if (cookie & COOKIE_EX)
 		call->count_address = ARG4(ctx);
-	return 0;
+	/* Another goroutine may have read the answer before this one returns. */
+	return cookie & COOKIE_GO && !(cookie & COOKIE_RECEIVE) ? GO_ARG3(ctx) : 0;
+}
+
+/* Whether it is the same call of Go once more: a function that needs a larger stack begins anew on it. */
+static __always_inline int begins_anew(struct registers *ctx, struct call *call, __u64 cookie)
+{
+	return cookie & COOKIE_GO && call->cookie == cookie && call->ssl == GO_ARG1(ctx) && call->buffer == GO_ARG2(ctx);
 }
 
 /*
@@ -249,7 +256,7 @@ struct go_arguments {
 };
 
 /*
- * The call of Go that returns with `moved` bytes; none when they are not known. One that was waiting when the capture began is
+ * The call of Go that returns, having read `moved` bytes; none when they are not known. One that was waiting when the capture began is
  * found by its arguments.
  */
 static __always_inline struct call *returning_call(struct registers *ctx, __u64 id, __u64 cookie, __u32 root_pid,
@@ -303,10 +310,12 @@ static __always_inline int tls_enter(struct registers *ctx)
 	__u64 moved;
 
 	if (cookie & COOKIE_GO_RETURN) {
-		moved = (__s64)GO_ARG1(ctx) > 0 ? GO_ARG1(ctx) : 0;
+		moved = cookie & COOKIE_RECEIVE && (__s64)GO_ARG1(ctx) > 0 ? GO_ARG1(ctx) : 0;
 		call = returning_call(ctx, id, cookie, process->root_pid, moved);
 	} else {
 		call = find_call(id);
+		if (call && begins_anew(ctx, call, cookie))
+			return 0;
 		moved = call ? begin_call(ctx, call, cookie, process->root_pid) : 0;
 	}
 	if (!call)

@@ -36,7 +36,10 @@ export class HttpRequests {
         const onAnswer = (answer: (answer: HttpAnswer) => void) => this.#waiting.set(exchange, answer);
         begun({ pid, method, host, path, onAnswer });
       },
-      (exchange) => this.#end(exchange),
+      // Of a request that goes on after its answer more is to be counted.
+      (exchange) => {
+        if (exchange.isSent) this.#end(exchange);
+      },
     );
     this.#connections = new Connections(route, anomalies);
   }

@@ -144,6 +144,8 @@ export class OtherExchange implements ExchangeObserver {
   receivedBytes = 0;
   /** The answer was seen to its end. */
   isWhole = false;
+  /** The request has ended, which may be after its answer. */
+  isSent = false;
   readonly openSocket: (() => SocketObserver) | undefined;
   readonly #ended: ((exchange: OtherExchange) => void) | undefined;
 
@@ -180,6 +182,7 @@ export class OtherExchange implements ExchangeObserver {
   }
 
   requestEnd(_end: MessageEnd, timeNs: bigint): void {
+    this.isSent = true;
     this.#lastNs = timeNs;
   }
 

@@ -204,6 +204,10 @@ test('what a command asked of others over HTTP is told with it, calls of models 
     ['receive', 'HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok'],
     ['send', `POST /v1/responses HTTP/1.1\r\nhost: m.test\r\ncontent-length: ${body.length}\r\n\r\n${body}`],
     ['receive', 'HTTP/1.1 400 Bad\r\ncontent-length: 2\r\n\r\nno'],
+    ['send', 'POST /early HTTP/1.1\r\nhost: drop.test\r\ncontent-length: 6\r\n\r\nall'],
+    ['receive', 'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno'],
+    ['send', 'it'],
+    ['send', 's'],
     ['send', 'GET /slow\u001b[2J HTTP/1.1\r\nhost: drop.test\r\n\r\n'],
   ];
   const pieces = talk.flatMap(([direction, text], index) =>
@@ -218,6 +222,7 @@ test('what a command asked of others over HTTP is told with it, calls of models 
   const asked = { pid: 20, attribution: 'environment', host: 'drop.test' };
   expect(call.http_requests).toMatchObject([
     { ...asked, method: 'POST', status: 201, sent_bytes: 12, received_bytes: 2, complete: true, time: 10 },
+    { ...asked, path: '/early', status: 413, sent_bytes: 6, received_bytes: 2, complete: true },
     { ...asked, method: 'GET', status: null, sent_bytes: 0, received_bytes: 0, complete: false },
   ]);
   expect(call.http_requests[0].path).toMatch(/^\/up\/\[redacted:[0-9a-f]+\]$/);
